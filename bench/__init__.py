@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a figure or a ratio against its peer in the same run, never a verdict."""

@@ -1,0 +1,109 @@
+"""`warren lock FILE`: allot what the file leaves open, and write it down beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from warren.cli.options import json_option, network_argument
+
+if TYPE_CHECKING:
+    from warren.model.lock import HostLock, Lock
+
+
+@click.command()
+@network_argument
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; exit with 1 if the lock is out of date.")
+@json_option
+@click.pass_context
+def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None:
+    """Allot tunnel addresses, ports and device names, and write them to the lock file beside FILE.
+
+    portals.yaml has portals.lock; keep both in git. What is allotted stays as long as the file asks for it: adding,
+    removing or reordering hosts renumbers nobody.
+    """
+    import sys
+
+    from warren.cli.files import write_file
+    from warren.cli.network import read_network, stands_in_the_way, without_lock_findings
+    from warren.cli.view import count, runes, show, show_findings
+    from warren.cli.view_json import findings_json, print_json
+    from warren.core.lockfile import lock_name, render_lock
+    from warren.sys.errors import HostError
+
+    loaded = read_network(file)
+    others = without_lock_findings(loaded)
+    show_findings(others.diagnostics, others.sources, sys.stderr)
+    if stands_in_the_way(loaded) or loaded.lock is None:
+        errors = findings_json(others.diagnostics)["errors"]
+        raise HostError(f"{file} has {count(errors, 'error')}", "Nothing was written. Mend the file and try again.")
+    path, wanted = lock_name(file), loaded.lock
+    changes = [] if loaded.locked else _changes(_before(path), wanted)
+    write = not (loaded.locked or only_check)
+    if write:
+        write_file(path, render_lock(wanted))
+    if as_json:
+        told = [{"rune": rune, "host": host.name} for rune, host in changes]
+        print_json({"file": path, "current": loaded.locked, "written": write, "changes": told, "hosts": _hosts(wanted)})
+    elif loaded.locked:
+        show(f"{path}: nothing to do")
+    else:
+        show(f"{path}: {'written' if write else 'out of date'}")
+        show(runes(_text(changes)))
+    ctx.exit(1 if only_check and not loaded.locked else 0)
+
+
+def _before(path: str) -> Lock:
+    """Read the lock as it is; what is wrong with it was said before."""
+    from warren.cli.files import read_file
+    from warren.core.lockfile import parse_lock
+    from warren.core.parse.tree import MAX_BYTES
+    from warren.model.lock import Lock
+    from warren.sys.errors import HostError
+
+    try:
+        return parse_lock(read_file(path, MAX_BYTES), path)[0] or Lock()
+    except HostError:  # there is none yet
+        return Lock()
+
+
+def _changes(before: Lock, after: Lock) -> list[tuple[str, HostLock]]:
+    """Pair each host whose entry changes with a rune."""
+    names = sorted({*before.by_name, *after.by_name})
+    changed = []
+    for name in names:
+        old, new = before.by_name.get(name), after.by_name.get(name)
+        if new is None and old is not None:
+            changed.append(("-", old))
+        elif new is not None and new != old:
+            changed.append(("+" if old is None else "~", new))
+    return changed
+
+
+def _text(changes: list[tuple[str, HostLock]]) -> str:
+    from warren.cli.view import table
+
+    rows = [
+        (
+            f"  {rune} {host.name}",
+            *(str(address) for address in host.addresses),
+            ", ".join(f"{device.name} udp/{device.port}" for device in host.devices),
+        )
+        for rune, host in changes
+    ]
+    return table(rows)
+
+
+def _hosts(lock: Lock) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": host.name,
+            "addresses": [str(address) for address in host.addresses],
+            "devices": [{"name": d.name, "port": d.port, "peer": d.peer} for d in host.devices],
+            "chains": [
+                {"portal": c.portal, "addresses": [str(address) for address in c.addresses]} for c in host.chains
+            ],
+        }
+        for host in lock.hosts
+    ]

@@ -1,0 +1,60 @@
+"""The lock beside the file: is it there, and does it hold just what the file asks for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from warren.core.allot import Full, allot
+from warren.core.check.subject import Subject, finding, several
+from warren.model.diagnostic import Diagnostic
+from warren.model.lock import HostLock, Lock
+
+
+def locked(subject: Subject, lock: Lock | None) -> Iterator[Diagnostic]:
+    """Find a lock that is missing or out of date; the network itself has no errors by then."""
+    where = subject.spots(None, "network")
+    remedy = f"Run `warren lock {subject.network.file}` and commit the lock; what is allotted and needed does not move."
+    try:
+        wanted = allot(subject.network, lock or Lock())
+    except Full as full:
+        yield finding("W053", where, f"There are no more {full}.", "Write a shorter prefix length in `overlay:`.")
+        return
+    if lock is None:
+        hosts = several([host.name for host in wanted.hosts])
+        yield finding("W100", where, f"There is no lock: addresses and ports of {hosts} are not settled yet.", remedy)
+    elif lock != wanted:
+        yield finding("W101", where, f"The lock is out of date: {_difference(lock, wanted)}.", remedy)
+
+
+def _difference(lock: Lock, wanted: Lock) -> str:
+    """Say in what a lock falls short, the most telling first."""
+    new = [host.name for host in wanted.hosts if host.name not in lock.by_name]
+    gone = [host.name for host in lock.hosts if host.name not in wanted.by_name]
+    changed = [host.name for host in wanted.hosts if host.name in lock.by_name and lock.by_name[host.name] != host]
+    parts = []
+    if new:
+        parts.append(f"it does not have {several(new)} yet")
+    if gone:
+        parts.append(f"it still has {several(gone)}")
+    if changed and len(changed) <= 2:
+        parts += [_of_host(lock.by_name[name], wanted.by_name[name]) for name in changed]
+    elif changed:
+        parts.append(f"{several(changed)} need something else than it holds")
+    return ", and ".join(parts) or "its entries are in another order"
+
+
+def _of_host(held: HostLock, wanted: HostLock) -> str:
+    old, new = ({device.peer: device for device in lock.devices} for lock in (held, wanted))
+    for peer, device in new.items():
+        towards = f"towards `{peer}` " if peer else ""
+        if peer not in old:
+            return f"`{wanted.name}` needs a device {towards}of its own"
+        if old[peer].port != device.port:
+            return f"`{wanted.name}` listens {towards}on port {device.port} and not {old[peer].port}"
+        if old[peer].name != device.name:
+            return f"the device `{old[peer].name}` of `{wanted.name}` has to be called `{device.name}`"
+    if old.keys() != new.keys():
+        return f"`{wanted.name}` no longer needs a device towards {several(sorted(old.keys() - new.keys()))}"
+    if held.addresses != wanted.addresses:
+        return f"`{wanted.name}` needs other addresses than it has there"
+    return f"the chains that begin at `{wanted.name}` are others"

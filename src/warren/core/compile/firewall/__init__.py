@@ -1,0 +1,32 @@
+"""The nft table of a network on one host: it can only close, repair sources, and lend marks.
+
+What the rules of routing decide, this table holds to by a second, independent way: traffic is judged by where
+it *came in*. Losing the table loses no fence that routing needs, except for MAC portals, which it marks.
+
+    prerouting   marks: outer packets, flows that came in by the uplink, MAC portals; who may send what
+    output       replies of the host to flows that came in by the uplink leave by it
+    input        the tunnel addresses answer on tunnels and LANs only
+    forward      the guards: out of a portal's exit or not at all; from tunnels only what the network owes them
+    postrouting  MSS; nothing of the network leaves by anything but a tunnel
+    srcnat       sources that the far side could not answer become ours
+"""
+
+from __future__ import annotations
+
+from warren.core.compile.firewall.forward import forward_chains
+from warren.core.compile.firewall.ingress import ingress_chains
+from warren.core.compile.firewall.leaving import leaving_chains
+from warren.core.compile.firewall.sets import named_sets
+from warren.core.compile.here import Here
+from warren.model.firewall import Table
+
+
+def lay_firewall(here: Here, name: str) -> Table:
+    """Lay out the table of one network on one host."""
+    return Table(
+        name=name,
+        sets=named_sets(here),
+        chains=tuple(
+            chain for chain in (*ingress_chains(here), *forward_chains(here), *leaving_chains(here)) if chain.rules
+        ),
+    )

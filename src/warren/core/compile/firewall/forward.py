@@ -1,0 +1,179 @@
+"""The forward hook: guards by ingress for portals, and a door that opens only to what the network owes tunnels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from warren.core.compile.firewall.sets import (
+    BY_UPLINK,
+    CAME_BY_TUNNEL,
+    LEAVES_BY_TUNNEL,
+    SAVE_PORTAL,
+    SAVE_UPLINK,
+    came_by,
+    lans_on_uplink,
+    leaves_by,
+    near,
+    rule,
+    source,
+    to,
+)
+from warren.core.compile.here import Here
+from warren.core.compile.portals import identity
+from warren.model.firewall import (
+    OUR_MANGLE,
+    Chain,
+    Counter,
+    CtDirection,
+    CtState,
+    Drop,
+    EtherSource,
+    Goto,
+    Hook,
+    Jump,
+    Match,
+    NfProto,
+    NftRule,
+    Reject,
+    Return,
+)
+from warren.model.network import Nat, PlaceKind, Way
+from warren.model.prefix import Family, Prefix, covers, host_prefix
+
+
+def forward_chains(here: Here) -> Iterator[Chain]:
+    """Make the forward hook with a guard for each portal entered here."""
+    guarded = tuple(enumerate(by_specificity(here), start=1))
+    rules = [
+        rule(CAME_BY_TUNNEL, Goto("from_tunnels")),
+        rule(came_by(here.host.uplink), LEAVES_BY_TUNNEL, Jump("from_uplink")),
+    ]
+    if guarded:
+        rules.append(rule(CtDirection("reply"), BY_UPLINK, Return(), why="answers to who came in by the uplink"))
+    for number, way in guarded:
+        for matches in _source_matches(way):
+            rules.append(rule(*matches, Goto(f"guard_{number}"), why=f"portal {identity(way.portal)}"))
+    yield Chain("forward", tuple(rules), Hook("filter", "forward", OUR_MANGLE))
+    for number, way in guarded:
+        yield Chain(f"guard_{number}", tuple(_guard(here, way)))
+    yield Chain("from_tunnels", tuple(_from_tunnels(here)))
+    yield Chain("from_uplink", tuple(_from_uplink(here)))
+
+
+def by_specificity(here: Here) -> list[Way]:
+    """Sort the portals that forward traffic: a MAC, then the longest prefix, then LANs."""
+    order = {PlaceKind.MAC: 0, PlaceKind.PREFIX: 1, PlaceKind.LAN: 2}
+    ways = [way for way in here.entering if way.portal.source.kind in order]
+
+    def key(way: Way) -> tuple[int, int]:
+        prefix = way.portal.source.prefix
+        return order[way.portal.source.kind], -prefix.prefixlen if prefix is not None else 0
+
+    return sorted(ways, key=key)
+
+
+def _source_matches(way: Way) -> Iterator[tuple[Match, ...]]:
+    """Give the matches that hold a portal's source, one tuple for each rule that is needed."""
+    portal = way.portal
+    lan = came_by(portal.source.lan)
+    families = (NfProto(portal.families[0]),) if len(portal.families) == 1 else ()
+    if portal.source.kind is PlaceKind.MAC:
+        yield (lan, EtherSource((portal.source.mac,)), *families)
+    elif portal.source.prefix is None:
+        yield (lan, *families)
+    elif portal.source.prefix.version in portal.families:
+        yield (lan, source(Family(portal.source.prefix.version), (portal.source.prefix,)))
+
+
+def _guard(here: Here, way: Way) -> Iterator[NftRule]:
+    """Out by the exit's device or not at all; near prefixes go their own way, exceptions directly."""
+    device = here.device(way.hops[1])
+    for family in here.usable:
+        yield rule(to(family, near(family)), Return())
+    yield rule(leaves_by(device), SAVE_PORTAL, Return())
+    for family in here.usable:
+        exceptions = tuple(prefix for prefix in way.portal.exceptions if prefix.version == family)
+        if exceptions:
+            yield rule(to(family, exceptions), Return(), why="excepted: leaves directly")
+    yield rule(Counter(), Reject(), why=f"leaves by {device} or not at all")
+
+
+def _from_tunnels(here: Here) -> Iterator[NftRule]:
+    """What comes in by a tunnel may reach announced LANs, leave by the uplink we are exit for, or be relayed."""
+    yield from _relays(here)
+    yield rule(CtState(("established", "related")), Return())
+    for family in here.carried:
+        lans = tuple(prefix for prefix in here.announced if prefix.version == family)
+        if lans:
+            yield rule(to(family, lans), Return(), why="our announced LANs")
+        if here.is_hub:
+            yield rule(LEAVES_BY_TUNNEL, to(family, near(family)), Return(), why="hub")
+        for device, sources in exit_sources(here, family):
+            yield rule(
+                came_by(device),
+                leaves_by(here.host.uplink),
+                source(family, sources),
+                SAVE_UPLINK,
+                Return(),
+                why="exit for these sources",
+            )
+    yield rule(Counter(), Reject(), why="nothing of the network asks for this")
+
+
+def _relays(here: Here) -> Iterator[NftRule]:
+    """Pass on the chains that have a relay here."""
+    for way, at in here.through:
+        if at + 1 == len(way.hops):
+            continue
+        for family in here.carried:
+            addresses = tuple(host_prefix(a) for a in here.chain(way) if a.version == family)
+            if addresses and family in way.portal.families:
+                yield rule(
+                    came_by(here.device(way.hops[at - 1])),
+                    leaves_by(here.device(way.hops[at + 1])),
+                    source(family, addresses),
+                    SAVE_PORTAL,
+                    Return(),
+                    why=f"relay of {identity(way.portal)}",
+                )
+
+
+def _from_uplink(here: Here) -> Iterator[NftRule]:
+    """What comes in by the uplink enters a tunnel as an answer only.
+
+    Else a stranger on the uplink's own wire could use this host as his gateway to the others' private LANs.
+    """
+    yield rule(CtDirection("reply"), Return())
+    yield rule(CtState(("related",)), Return())
+    for family in here.usable:
+        lans = lans_on_uplink(here, family)
+        if lans:
+            yield rule(source(family, lans), Return(), why="a LAN that shares its device with the uplink")
+    yield rule(Counter(), Drop(), why="nobody beyond the uplink is of the network")
+
+
+def exit_sources(here: Here, family: Family) -> tuple[tuple[str, tuple[Prefix, ...]], ...]:
+    """List, by device, the sources that leave by our uplink: those of the portals that end here."""
+    found: dict[str, list[Prefix]] = {}
+    for way, at in here.through:
+        if at + 1 != len(way.hops) or family not in way.portal.families:
+            continue
+        sources = _sources_at_exit(here, way)
+        found.setdefault(here.device(way.hops[at - 1]), []).extend(p for p in sources if p.version == family)
+    return tuple((device, tuple(dict.fromkeys(sources))) for device, sources in sorted(found.items()) if sources)
+
+
+def _sources_at_exit(here: Here, way: Way) -> tuple[Prefix, ...]:
+    """Give the sources with which a portal's packets come to its exit: no more, or another's could leave here too.
+
+    Machines of a LAN may have addresses that the file does not know; the entry rewrites these to its own.
+    """
+    if way.addressed:
+        return tuple(host_prefix(address) for address in here.chain(way))
+    entry, nat = way.hops[0], way.portal.nat
+    announced = () if nat is Nat.SNAT else here.fabric.announced.get(entry, ())
+    prefixes = here.source_prefixes(way.portal)
+    routed = tuple(prefix for prefix in prefixes if any(covers(lan, prefix) for lan in announced))
+    if nat is Nat.ROUTED or (way.portal.source.kind is PlaceKind.PREFIX and routed):
+        return routed
+    return here.fabric.addresses(entry) + routed

@@ -1,0 +1,123 @@
+"""Named sets, and short words for the matches that the chains use again and again."""
+
+from __future__ import annotations
+
+from warren.core.compile.here import Here
+from warren.model.firewall import (
+    Addr,
+    CtMark,
+    IfName,
+    Mark,
+    Match,
+    NftRule,
+    Set,
+    SetCtMark,
+    SetMark,
+    SetRef,
+    SetType,
+    Statement,
+)
+from warren.model.prefix import Family, Prefix, prefixes_of, span_of, subtract
+from warren.model.state import MARK_MASK, PORTAL_MARK, UPLINK_MARK
+
+TUNNELS = SetRef("tunnels")
+BY_UPLINK = CtMark(MARK_MASK, UPLINK_MARK)
+SAVE_UPLINK = SetCtMark(MARK_MASK, UPLINK_MARK)
+MARK_UPLINK = SetMark(MARK_MASK, UPLINK_MARK)
+OF_PORTAL = CtMark(MARK_MASK, PORTAL_MARK)
+SAVE_PORTAL = SetCtMark(MARK_MASK, PORTAL_MARK)
+UNMARKED = Mark(MARK_MASK, 0)
+_TYPE = {Family.IPV4: SetType.IPV4, Family.IPV6: SetType.IPV6}
+
+
+def named_sets(here: Here) -> tuple[Set, ...]:
+    """List the sets of the table: our devices, and by family what is near, ours to send from, and our LANs."""
+    sets = [Set(TUNNELS.name, SetType.IFNAME, here.devices)]
+    for family in here.usable:
+        sets += [
+            Set(near(family).name, _TYPE[family], near_prefixes(here, family)),
+            Set(ours(family).name, _TYPE[family], our_sources(here, family)),
+        ]
+    return tuple(sets)
+
+
+def near(family: Family) -> SetRef:
+    """Everything of the network: the overlay, the LANs of all, and our own LANs."""
+    return SetRef(f"near{family.value}")
+
+
+def ours(family: Family) -> SetRef:
+    """The sources that the others can answer when they come from here."""
+    return SetRef(f"ours{family.value}")
+
+
+def near_prefixes(here: Here, family: Family) -> tuple[Prefix, ...]:
+    """List the members of the near set."""
+    network = here.near(family)
+    own = tuple(prefix for prefix in here.apart if prefix.version == family)
+    return network + own if own else network
+
+
+def our_sources(here: Here, family: Family) -> tuple[Prefix, ...]:
+    """List the members of the ours set; a relay sends from the chains it passes on, too.
+
+    A hub sends from everywhere but its own closed LANs.
+    """
+    if family not in here.carried:
+        return ()
+    if here.is_hub:
+        closed = [span_of(p) for p in here.own_lans if p.version == family and p not in here.announced]
+        near = here.near(family)
+        return tuple(prefixes_of(subtract([span_of(p) for p in near], closed), family)) if closed else near
+    own = here.fabric.addresses(here.host.name) + here.announced
+    relayed = tuple(
+        address
+        for way, at in here.through
+        if way.addressed and at + 1 < len(way.hops)
+        for address in here.fabric.chains_back(here.host.name, way.hops[at - 1])
+    )
+    return tuple(dict.fromkeys(prefix for prefix in own + relayed if prefix.version == family))
+
+
+def lans_on_uplink(here: Here, family: Family) -> tuple[Prefix, ...]:
+    """List the prefixes of a LAN that shares its device with the uplink, as on a one-armed router."""
+    return tuple(
+        prefix
+        for lan in here.host.lans
+        if lan.name == here.host.uplink
+        for prefix in lan.prefixes
+        if prefix.version == family
+    )
+
+
+def to(family: Family, values: SetRef | tuple[Prefix, ...], negate: bool = False) -> Addr:
+    """Match the destination."""
+    return Addr("daddr", family, values, negate)
+
+
+def source(family: Family, values: SetRef | tuple[Prefix, ...], negate: bool = False) -> Addr:
+    """Match the source."""
+    return Addr("saddr", family, values, negate)
+
+
+def came_by(*names: str, negate: bool = False) -> IfName:
+    """Match the device a packet came in by."""
+    return IfName("iif", names, negate)
+
+
+def leaves_by(*names: str, negate: bool = False) -> IfName:
+    """Match the device a packet is about to leave by."""
+    return IfName("oif", names, negate)
+
+
+CAME_BY_TUNNEL = IfName("iif", TUNNELS)
+CAME_ELSEWHERE = IfName("iif", TUNNELS, negate=True)
+LEAVES_BY_TUNNEL = IfName("oif", TUNNELS)
+LEAVES_ELSEWHERE = IfName("oif", TUNNELS, negate=True)
+
+
+def rule(*parts: Match | Statement, why: str = "") -> NftRule:
+    """Make a rule of matches followed by statements, in reading order."""
+    matches = tuple(part for part in parts if isinstance(part, Match))
+    statements = tuple(part for part in parts if isinstance(part, Statement))
+    return NftRule(matches, statements, why)

@@ -1,0 +1,134 @@
+"""One host in the fabric: what the passes that compile it share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from warren.core.compile.fabric import Fabric, by_family
+from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
+from warren.model.lock import HostLock
+from warren.model.network import Host, PlaceKind, Portal, Way
+from warren.model.prefix import FAMILIES, Address, Family, Prefix, aggregate, family_of, overlaps
+from warren.model.surroundings import Ledger, Surroundings
+
+
+@dataclass(frozen=True)
+class Here:
+    """A host, its surroundings and the numbers of its ledger."""
+
+    fabric: Fabric
+    host: Host
+    surroundings: Surroundings
+    ledger: Ledger
+
+    @property
+    def locked(self) -> HostLock:
+        """What the lock allotted to the host."""
+        return self.fabric.locked(self.host.name)
+
+    @property
+    def usable(self) -> tuple[Family, ...]:
+        """The families this host's kernel speaks."""
+        return FAMILIES if self.surroundings.ipv6 else (Family.IPV4,)
+
+    @cached_property
+    def carried(self) -> tuple[Family, ...]:
+        """The families our tunnels carry here."""
+        return tuple(family for family in self.fabric.network.families if family in self.usable)
+
+    @cached_property
+    def peers(self) -> tuple[Host, ...]:
+        """The hosts this one has a tunnel with."""
+        return self.fabric.peers(self.host.name)
+
+    @cached_property
+    def dedicated(self) -> tuple[str, ...]:
+        """The peers held on devices of their own."""
+        return dedicated_peers(self.fabric.network, self.host.name)
+
+    def device(self, peer: str) -> str:
+        """Name the device that holds a peer."""
+        return self.fabric.device(self.host.name, peer)
+
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """All our devices that have a peer, the shared one first."""
+        used = {self.device(peer.name) for peer in self.peers}
+        return tuple(device.name for device in self.locked.devices if device.name in used)
+
+    @cached_property
+    def entering(self) -> tuple[Way, ...]:
+        """The portals entered here."""
+        return ways_from(self.fabric.network, self.host.name)
+
+    @cached_property
+    def through(self) -> tuple[tuple[Way, int], ...]:
+        """The portals that come in by a tunnel, and at which hop we stand."""
+        return ways_through(self.fabric.network, self.host.name)
+
+    @property
+    def exits_own_traffic(self) -> bool:
+        """Whether a portal takes the host's own traffic."""
+        return any(way.portal.source.kind is PlaceKind.HOST for way in self.entering)
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether hosts that cannot dial one another meet here."""
+        return self.fabric.network.hub == self.host.name
+
+    @cached_property
+    def own_lans(self) -> tuple[Prefix, ...]:
+        """The prefixes of our LANs, announced or not."""
+        return tuple(prefix for lan in self.host.lans for prefix in lan.prefixes if family_of(prefix) in self.usable)
+
+    @cached_property
+    def announced(self) -> tuple[Prefix, ...]:
+        """The LAN prefixes that the others reach here."""
+        return self.fabric.announced.get(self.host.name, ())
+
+    @cached_property
+    def yielded(self) -> tuple[Prefix, ...]:
+        """Prefixes we leave alone because the uplink's own network overlaps them.
+
+        A traveller's café may use a subnet that some site of the network uses too. The café's gateway and
+        resolver must stay within reach, so that site is not reached from here (`plan` says so).
+        """
+        on_link = self.surroundings.on_link(self.host.uplink)
+        own = set(self.own_lans)
+        return tuple(prefix for prefix in on_link if prefix not in own and prefix.prefixlen > 0)
+
+    def yields(self, prefix: Prefix) -> bool:
+        """Say whether a prefix of the network gives way to the uplink's own network."""
+        return any(overlaps(prefix, other) for other in self.yielded)
+
+    def near(self, family: Family) -> tuple[Prefix, ...]:
+        """The network's prefixes, merged, as far as they are reached from here."""
+        return self._near[family]
+
+    @cached_property
+    def _near(self) -> dict[Family, tuple[Prefix, ...]]:
+        everything = self.fabric.everything
+        if not self.yielded or not any(self.yields(prefix) for prefix in everything):
+            return self.fabric.near
+        return by_family(aggregate(prefix for prefix in everything if not self.yields(prefix)))
+
+    @cached_property
+    def apart(self) -> tuple[Prefix, ...]:
+        """Prefixes of our LANs that the network does not count as near: contested, or of a family it lacks."""
+        near = {prefix for prefix, _ in self.fabric.uncontested.get(self.host.name, ())}
+        return tuple(prefix for prefix in self.own_lans if prefix not in near)
+
+    def chain(self, way: Way) -> tuple[Address, ...]:
+        """The addresses that an addressed portal's traffic carries after its entry; none if it needs none."""
+        return self.fabric.chain_addresses(way.hops[0], identity(way.portal)) if way.addressed else ()
+
+    def source_prefixes(self, portal: Portal) -> tuple[Prefix, ...]:
+        """The prefixes of a portal's source at its entry; its LAN's for a MAC, overlay addresses for a host."""
+        source = portal.source
+        if source.prefix is not None:
+            return (source.prefix,)
+        entry = self.fabric.network.by_name[source.host]
+        if source.kind is PlaceKind.HOST:
+            return self.fabric.addresses(source.host)
+        return entry.lan(source.lan).prefixes

@@ -1,0 +1,35 @@
+"""One host's passes, in order: devices, routes, rules, firewall, kernel settings, consents, flows to end."""
+
+from __future__ import annotations
+
+from warren.core.compile.devices import lay_devices
+from warren.core.compile.fabric import Fabric
+from warren.core.compile.firewall import lay_firewall
+from warren.core.compile.flows import flows_to_forget
+from warren.core.compile.here import Here
+from warren.core.compile.ledger import ledger_needs, sequential_ledger
+from warren.core.compile.routes import lay_routes
+from warren.core.compile.rules import lay_rules
+from warren.core.compile.settings import consents, lay_sysctls
+from warren.model.state import HostState
+from warren.model.surroundings import Surroundings
+
+
+def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostState:
+    """Compile one host of a fabric; ValueError if the ledger is too small, KeyError if the lock is not complete."""
+    network = fabric.network
+    ledger = surroundings.ledger or sequential_ledger(ledger_needs(network, fabric.lock, name))
+    here = Here(fabric, network.by_name[name], surroundings, ledger)
+    state = HostState(host=name, owner=network.name, backend=surroundings.backend)
+    return HostState(
+        host=state.host,
+        owner=state.owner,
+        backend=state.backend,
+        interfaces=lay_devices(here),
+        routes=lay_routes(here),
+        rules=lay_rules(here),
+        tables=(lay_firewall(here, state.table_name),) if here.devices else (),
+        sysctls=lay_sysctls(here),
+        consents=consents(here),
+        forget=flows_to_forget(here),
+    )

@@ -1,0 +1,300 @@
+"""What has to change for a host to be what it should be, in an order in which nothing leaks.
+
+Two guards keep portal traffic in (blueprint section 3): nft's, by ingress, and the rules with the `unreachable`
+behind every route. Guards go up first and come down last:
+
+    make     tables · consents · kernel settings · links · peers · addresses · DNS · routes · rules
+    unmake   rules · routes · addresses · peers · DNS · links · consents · kernel settings · flows · tables
+
+A declared field is compared. A learned one, a peer's endpoint, is written when the peer is made, when none was
+ever learned, or when the *declared* endpoint is not the one of the state applied before. Elements of live sets are
+never looked at. A living device is altered, never rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from warren.core.compare import (
+    RouteKey,
+    by_name,
+    link_fields,
+    missing,
+    normal_route,
+    peer_fields,
+    plain_rule,
+    route_key,
+    same_table,
+    satisfied,
+    sysctl_device,
+)
+from warren.core.reasons import Reasons
+from warren.model.change import (
+    AddAddress,
+    AddConsent,
+    AddLink,
+    AddRoute,
+    AddRule,
+    Change,
+    DropAddress,
+    DropConsent,
+    DropDns,
+    DropLink,
+    DropPeer,
+    DropRoute,
+    DropRule,
+    DropTable,
+    Forget,
+    Item,
+    PutPeer,
+    PutTable,
+    Rune,
+    RunHook,
+    SetDns,
+    SetLink,
+    SetSysctl,
+)
+from warren.model.endpoint import Endpoint
+from warren.model.prefix import Prefix
+from warren.model.state import HostState, Peer, Route, RouteKind, Rule, WgInterface
+
+_FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+_MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, DropTable)
+
+
+def diff(
+    desired: HostState,
+    observed: HostState,
+    before: HostState | None = None,
+    restore: Mapping[str, str] | None = None,
+) -> tuple[Item, ...]:
+    """List the changes that make `observed` into `desired`, each with its reason, in a safe order.
+
+    `before` is the state that was applied last (the journal's), `restore` what the kernel's settings were before
+    warren first altered them; both may be missing. Taking everything down is a diff towards an empty state.
+    """
+    here = _Diff(desired, observed, before or HostState(desired.host, desired.owner), dict(restore or {}))
+    changes = tuple(here.changes())
+    if before is None and not any(isinstance(change, _MOVES_PACKETS) for change in changes):
+        # Nothing is known of the path that flows had, and nothing alters it.
+        changes = tuple(change for change in changes if not isinstance(change, Forget))
+    reasons = Reasons(desired, observed, here.before)
+    return tuple(Item(change, rune_of(change), reasons.of(change)) for change in changes)
+
+
+def rune_of(change: Change) -> Rune:
+    """Say whether a change makes, alters or takes away."""
+    match change:
+        case DropLink() | DropAddress() | DropPeer() | DropRoute() | DropRule() | DropTable() | DropConsent():
+            return Rune.DROP
+        case DropDns() | Forget():
+            return Rune.DROP
+        case SetLink() | RunHook():
+            return Rune.ALTER
+        case SetSysctl():
+            return Rune.ALTER if change.before else Rune.ADD
+        case PutPeer() | PutTable():
+            return Rune.ADD if change.before is None else Rune.ALTER
+        case AddRoute():
+            return Rune.ADD if change.replaces is None else Rune.ALTER
+        case _:
+            return Rune.ADD
+
+
+@dataclass(frozen=True)
+class _Diff:
+    desired: HostState
+    observed: HostState
+    before: HostState
+    restore: dict[str, str]
+
+    def changes(self) -> Iterator[Change]:
+        hooks = next((s.hooks for s in (self.desired, self.before, self.observed) if s.interfaces), self.desired.hooks)
+        wanted, present = by_name(self.desired.interfaces), by_name(self.observed.interfaces)
+        new = [interface for name, interface in wanted.items() if name not in present]
+        gone = [interface for name, interface in present.items() if name not in wanted]
+        kept = [(present[name], interface) for name, interface in wanted.items() if name in present]
+        # A port can be held once: what is to go and holds one that is wanted goes before the new device comes.
+        ports = {interface.listen_port for interface in (*new, *(after for _, after in kept))} - {0}
+        early = [interface for interface in gone if interface.listen_port in ports]
+        early_names = {interface.name for interface in early}
+        late = [interface for interface in gone if interface.name not in early_names]
+        routes = [route for route in self.observed.routes if route.device not in early_names]
+
+        if gone and not wanted:
+            yield from self._hooks("PreDown", hooks.pre_down, gone)
+        yield from self._tables()
+        yield from (AddConsent(rule) for rule in missing(self.desired.consents, self.observed.consents))
+        yield from self._sysctls(of_devices=False)
+        yield from (DropRoute(route) for route in self.observed.routes if route.device in early_names)
+        yield from (DropDns(config) for config in self.observed.dns if config.device in early_names)
+        yield from (DropLink(interface.name, self.observed.backend) for interface in early)
+        yield from _alter_links(kept)
+        yield from (AddLink(interface, self.desired.backend) for interface in new)
+        if new:
+            yield from self._hooks("PreUp", hooks.pre_up, new)
+        for interface in new:
+            yield from (PutPeer(interface.name, peer) for peer in interface.peers)
+        for was, interface in kept:
+            yield from self._peers(was, interface)
+        for interface in new:
+            yield from (AddAddress(interface.name, address) for address in interface.addresses)
+        for was, interface in kept:
+            yield from (AddAddress(interface.name, a) for a in missing(interface.addresses, was.addresses))
+        yield from self._sysctls(of_devices=True)
+        yield from (SetDns(config) for config in missing(self.desired.dns, self.observed.dns))
+        yield from _make_routes(self.desired.routes, routes)
+        # The rules that exempt stand before those that steer, so they come first.
+        yield from (AddRule(rule) for rule in sorted(_missing_rules(self.desired, self.observed), key=_priority))
+        if new:
+            yield from self._hooks("PostUp", hooks.post_up, new)
+
+        yield from (
+            DropRule(rule) for rule in sorted(_missing_rules(self.observed, self.desired), key=_priority, reverse=True)
+        )
+        if self.desired.is_conf:  # its routes, of which there may be 20,000, go with their device
+            gone_names = {interface.name for interface in gone}
+            routes = [route for route in routes if route.device not in gone_names]
+        yield from _drop_routes(self.desired.routes, routes)
+        for was, interface in kept:
+            yield from (DropAddress(was.name, address) for address in missing(was.addresses, interface.addresses))
+        for was, interface in kept:
+            keys = {peer.public_key for peer in interface.peers}
+            yield from (DropPeer(was.name, peer) for peer in was.peers if peer.public_key not in keys)
+        devices = {config.device for config in self.desired.dns}
+        yield from (
+            DropDns(config)
+            for config in self.observed.dns
+            if config.device not in devices and config.device not in early_names
+        )
+        yield from (DropLink(interface.name, self.observed.backend) for interface in late)
+        yield from (DropConsent(rule) for rule in missing(self.observed.consents, self.desired.consents))
+        yield from self._restores({interface.name for interface in gone})
+        yield from self._forgets()
+        tables = {(table.family, table.name) for table in self.desired.tables}
+        yield from (DropTable(table) for table in self.observed.tables if (table.family, table.name) not in tables)
+        if not wanted:  # also for a device that somebody else has removed: its PostUp ran
+            yield from self._hooks("PostDown", hooks.post_down, gone or self.before.interfaces)
+
+    def _hooks(self, stage: str, commands: Sequence[str], interfaces: Sequence[WgInterface]) -> Iterator[Change]:
+        """Run a conf's hooks; a conf has one device."""
+        yield from (RunHook(stage, command, interfaces[0].name) for command in commands)
+
+    def _tables(self) -> Iterator[Change]:
+        """Put what differs; what somebody else made of a table is replaced by what the journal says we put."""
+        present = {(table.family, table.name): table for table in self.observed.tables}
+        put = {(table.family, table.name): table for table in self.before.tables}
+        for table in self.desired.tables:
+            key = (table.family, table.name)
+            found = present.get(key)
+            if found is None:
+                yield PutTable(table)
+            elif not same_table(table, found):
+                yield PutTable(table, found if found.chains or found.sets else put.get(key, found))
+
+    def _sysctls(self, *, of_devices: bool) -> Iterator[Change]:
+        """Settings of our own devices can be written only once these are there; the others come before."""
+        ours = {interface.name for interface in self.desired.interfaces}
+        present = {setting.name: setting.value for setting in self.observed.sysctls}
+        # Forwarding turned on deletes an RA-learned default route, unless accept_ra is 2 by then.
+        for setting in sorted(self.desired.sysctls, key=lambda setting: setting.name in _FORWARDING):
+            if (sysctl_device(setting.name) in ours) is of_devices and not satisfied(setting, present):
+                yield SetSysctl(setting.name, setting.value, present.get(setting.name, ""))
+
+    def _restores(self, gone: set[str]) -> Iterator[Change]:
+        """Put settings back that are no longer declared, unless somebody has altered them since."""
+        declared = {setting.name for setting in self.desired.sysctls}
+        ours = {setting.name: setting.value for setting in self.before.sysctls}
+        present = {setting.name: setting.value for setting in self.observed.sysctls}
+        for name, value in sorted(self.restore.items(), key=lambda entry: entry[0] not in _FORWARDING):
+            found = present.get(name, "")
+            if name in declared or sysctl_device(name) in gone or found in ("", value):
+                continue
+            if found == ours.get(name, found):
+                yield SetSysctl(name, value, found)
+
+    def _peers(self, was: WgInterface, interface: WgInterface) -> Iterator[Change]:
+        present = {peer.public_key: peer for peer in was.peers}
+        declared_before = {
+            peer.public_key: peer
+            for other in self.before.interfaces
+            if other.name == interface.name
+            for peer in other.peers
+        }
+        for peer in interface.peers:
+            found = present.get(peer.public_key)
+            if found is None:
+                yield PutPeer(interface.name, peer)
+                continue
+            after = replace(peer, endpoint=_endpoint(peer, found, declared_before.get(peer.public_key)))
+            if peer.psk is not None and not peer.psk_fingerprint:
+                # Its file could not be read here, so there is nothing to compare.
+                after = replace(after, psk_fingerprint=found.psk_fingerprint)
+            if peer_fields(after) != peer_fields(found):
+                yield PutPeer(interface.name, after, found)
+
+    def _forgets(self) -> Iterator[Change]:
+        """Flows whose path differs from the one that was applied before: a selector came, went or goes elsewhere."""
+        known = self.before.forget or self.observed.forget
+        came = missing(self.desired.forget, known)
+        went = missing(known, self.desired.forget)
+        seen: set[tuple[Prefix, int]] = set()
+        for flows in (*came, *went):
+            if (flows.source, flows.except_mark) not in seen:
+                seen.add((flows.source, flows.except_mark))
+                yield Forget(flows)
+
+
+def _endpoint(peer: Peer, found: Peer, before: Peer | None) -> Endpoint | None:
+    """Decide the endpoint of a peer that is there: what it has learned, unless something new was declared."""
+    if peer.endpoint is None:
+        return found.endpoint
+    if found.endpoint is None or (before is not None and before.endpoint != peer.endpoint):
+        return peer.endpoint
+    return found.endpoint
+
+
+def _alter_links(kept: Sequence[tuple[WgInterface, WgInterface]]) -> Iterator[Change]:
+    altered: list[tuple[WgInterface, WgInterface]] = []
+    for was, interface in kept:
+        # Port 0 asks for any port, and the one it has is as good as another.
+        after = interface if interface.listen_port else replace(interface, listen_port=was.listen_port)
+        if link_fields(was) != link_fields(after):
+            altered.append((was, after))
+    # Where one device wants the port that another is about to leave, that one lets go of it first.
+    wanted = {after.listen_port for was, after in altered if was.listen_port != after.listen_port}
+    for at, (was, after) in enumerate(altered):
+        if was.listen_port in wanted:
+            free = replace(was, listen_port=0)
+            altered[at] = (free, after)
+            yield SetLink(was, free)
+    yield from (SetLink(was, after) for was, after in altered)
+
+
+def _make_routes(wanted: Sequence[Route], present: Sequence[Route]) -> Iterator[Change]:
+    """Make routes, one family after the other; those that go nowhere first, so that a table is never without."""
+    found = {route_key(route): route for route in present}
+    made: set[RouteKey] = set()
+    for route in sorted(wanted, key=lambda route: (route.prefix.version, route.kind is RouteKind.UNICAST)):
+        key = route_key(route)
+        was = found.get(key)
+        if key not in made and (was is None or (was != route and normal_route(was) != normal_route(route))):
+            yield AddRoute(route, was)
+        made.add(key)
+
+
+def _drop_routes(wanted: Sequence[Route], present: Sequence[Route]) -> Iterator[Change]:
+    """Take routes away; those that go nowhere last."""
+    keys = {route_key(route) for route in wanted}
+    gone = [route for route in present if route_key(route) not in keys]
+    gone.sort(key=lambda route: (route.prefix.version, route.kind is not RouteKind.UNICAST))
+    yield from (DropRoute(route) for route in gone)
+
+
+def _missing_rules(wanted: HostState, present: HostState) -> tuple[Rule, ...]:
+    return missing((plain_rule(rule) for rule in wanted.rules), (plain_rule(rule) for rule in present.rules))
+
+
+def _priority(rule: Rule) -> tuple[int, int]:
+    return rule.family, rule.priority

@@ -1,0 +1,73 @@
+"""Other rules and routes on the host: those that stand in front of ours, and networks that are here too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from warren.core.compile.rules import stands_in_front
+from warren.core.render.ip import prefix_word, rule_words
+from warren.model.change import Obstacle
+from warren.model.prefix import Family, Prefix, overlaps
+from warren.model.state import (
+    FRONT_PRIORITIES,
+    MAIN,
+    HostState,
+    RouteKind,
+)
+from warren.model.surroundings import Surroundings
+
+
+def foreign_rules(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:
+    """Rules in front of ours that would take our packets; warren stands in front of them by a second copy."""
+    if not state.rules:
+        return
+    sources = tuple(dict.fromkeys(rule.iif for rule in state.rules if rule.iif and rule.iif != "lo"))
+    copied = any(rule.priority in FRONT_PRIORITIES for rule in state.rules)
+    for rule in stands_in_front(surroundings, sources):
+        beaten = copied and rule.priority > max(r.priority for r in state.rules if r.priority in FRONT_PRIORITIES)
+        words = rule_words(rule).partition(" protocol ")[0]
+        if beaten:
+            yield Obstacle(
+                f"a rule that is not ours stands in front: ip {_option(rule.family)}rule {words}",
+                f"Warren keeps a second copy of its rules in front of it ({FRONT_PRIORITIES.start}–"
+                f"{FRONT_PRIORITIES.stop - 1}); what that tool itself carries is not touched.",
+                blocks=False,
+            )
+        else:
+            yield Obstacle(
+                f"a rule that is not ours would catch our packets first: ip {_option(rule.family)}rule {words}",
+                "Start that tool before warren, or give its rule a priority above 7800.",
+            )
+
+
+def foreign_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:
+    """Prefixes of the network that this host also reaches by a route of its own, which ours will hide.
+
+    Where it is a portal's source that comes without NAT, answers to it could be meant for the other place.
+    """
+    own = {interface.name for interface in state.interfaces}
+    far = [
+        route
+        for route in state.routes
+        if route.device in own and route.prefix.prefixlen > 0 and route.table != MAIN and not _is_host(route.prefix)
+    ]
+    for theirs in surroundings.routes:
+        if theirs.table != MAIN or theirs.kind is not RouteKind.UNICAST or theirs.prefix.prefixlen == 0:
+            continue
+        for ours in far:
+            if overlaps(ours.prefix, theirs.prefix) and not theirs.prefix.is_link_local:
+                yield Obstacle(
+                    f"{prefix_word(ours.prefix)} of the network is also reached by {theirs.device or 'a route'} here "
+                    f"({prefix_word(theirs.prefix)} in table main); warren's route by {ours.device} comes first",
+                    "If both are needed, give the portal from there `nat: snat`, and close the LAN (`closed: true`), "
+                    "or renumber one of the two.",
+                    blocks=False,
+                )
+
+
+def _is_host(prefix: Prefix) -> bool:
+    return prefix.num_addresses == 1
+
+
+def _option(family: Family) -> str:
+    return "-6 " if family is Family.IPV6 else ""

@@ -1,0 +1,1 @@
+"""How a typed state looks to other programs: nft, iptables, ip and wg, and a POSIX shell."""

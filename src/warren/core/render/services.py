@@ -1,0 +1,72 @@
+"""Commands for what other programs of the host keep: its resolvers, and the kernel's table of flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warren.model.change import Command
+from warren.model.prefix import family_of
+from warren.model.state import MARK_MASK, DnsConfig, ForgetFlows
+
+NO_CONNTRACK = "conntrack(8) is not installed: old flows keep their old path until they end"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What of the host decides how a change is made: `dns` is `resolvconf`, `resolvectl` or empty (neither).
+
+    `dns_prefix` stands before a device's name for resolvconf, which ranks devices by it (`tun.` on Debian).
+    """
+
+    dns: str = "resolvconf"
+    dns_prefix: str = ""
+    userspace: str = "wireguard-go"
+
+
+def set_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:
+    """Hand a device's resolvers over, in wg-quick's way; a device with nothing to say says nothing."""
+    if not config.servers and not config.search:
+        return
+    says = f"DNS of {config.device}"
+    if tools.dns == "resolvectl":
+        if config.servers:
+            yield Command(("resolvectl", "dns", config.device, *map(str, config.servers)), says=says)
+        # `~.` asks these servers for every name, as resolvconf -x does.
+        domains = (*config.search, "~.") if config.servers else config.search
+        yield Command(("resolvectl", "domain", config.device, *domains), says=says)
+        return
+    text = "".join(f"nameserver {server}\n" for server in config.servers)
+    text += f"search {' '.join(config.search)}\n" if config.search else ""
+    name = tools.dns_prefix + config.device
+    yield Command(("resolvconf", "-a", name, "-m", "0", "-x"), stdin=text, says=says)
+
+
+def drop_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:
+    """Take a device's resolvers back; it is no failure if they are not there any more."""
+    says = f"DNS of {config.device} taken back"
+    lost = f"{tools.dns} is not installed, so nothing was handed to it"
+    if tools.dns == "resolvectl":
+        yield Command(("resolvectl", "revert", config.device), says=says, fine=(0, 1), if_missing=lost)
+    else:
+        name = tools.dns_prefix + config.device
+        yield Command(("resolvconf", "-d", name, "-f"), says=says, fine=(0, 1), if_missing=lost)
+
+
+def forget_flows(flows: ForgetFlows) -> Iterator[Command]:
+    """End the flows from a prefix, except those whose connection mark is the one to keep.
+
+    conntrack(8) selects by a mark that is equal, never by one that is not. A mark differs where one bit of it
+    does, so there is one command for each bit of the mask. It exits with 1 when there was nothing to delete.
+    """
+    family = family_of(flows.source).word
+    for at in range(32):
+        bit = 1 << at
+        if MARK_MASK & bit:
+            other = ~flows.except_mark & bit
+            yield Command(
+                ("conntrack", "-D", "-f", family, "-s", str(flows.source), "--mark", f"{other:#x}/{bit:#x}"),
+                says=f"end old flows from {flows.source}",
+                fine=(0, 1),
+                if_missing=NO_CONNTRACK,
+            )

@@ -1,0 +1,152 @@
+"""No leak: with any one thing broken, what a portal takes leaves by its exit's uplink or not at all.
+
+A fault changes nothing for a packet that never meets what is broken, so for each portal only what its own
+packets meet is broken: the hosts, tunnels and devices on its way, and its entry's firewall and tables. What goes to
+a prefix of the network itself leaves by a tunnel or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from warren.core.verify.expects import Breaker
+from warren.core.verify.verdict import Kind, Verdict, prediction
+from warren.core.walk import (
+    DefaultHijacked,
+    DeviceGone,
+    Fault,
+    FirewallGone,
+    HostDown,
+    Probe,
+    TableFlushed,
+    TunnelDown,
+    Walker,
+    probes_of,
+    spot_of,
+)
+from warren.core.walk.course import OnLan
+from warren.core.walk.packet import to_address
+from warren.core.walk.places import PING, STRANGER
+from warren.model.lock import Lock
+from warren.model.network import IfDown, Network, PlaceKind, Way
+from warren.model.prefix import Address, Family, covers
+from warren.model.state import Action
+from warren.model.trace import Disposition, HopKind, RuleHit, Trace
+
+
+def judge_leaks(network: Network, walker: Walker, breaker: Breaker) -> Iterator[Verdict]:
+    """Judge every portal in every family it claims, whole and with each fault; one verdict each."""
+    for way in network.ways:
+        for family in way.portal.families:
+            probe = _probe(network, walker, way, family)
+            if probe is not None:
+                yield _judge(way, family, probe, walker, breaker)
+
+
+def _probe(network: Network, walker: Walker, way: Way, family: Family) -> Probe | None:
+    """A packet from the portal's source to a stranger that is not excepted."""
+    source = way.portal.source
+    start = spot_of(walker.scene.world, source)
+    if isinstance(start, OnLan) and start.client.address(family) is None:
+        return None
+    if source.kind is PlaceKind.PREFIX and source.prefix is not None and source.prefix.version != family:
+        return None
+    to = _stranger(way, family)
+    return None if to is None else Probe(start, to, size=PING[family])
+
+
+def _stranger(way: Way, family: Family) -> Address | None:
+    """An address of the internet that no exception of the portal holds; None if all of them are excepted."""
+    exceptions = [prefix for prefix in way.portal.exceptions if prefix.version == family]
+    shift = family.bits - 8
+    elsewhere = (to_address((first << shift) + 1, family) for first in range(1, 224))
+    for candidate in (STRANGER[family], *elsewhere):
+        if candidate.is_global and not any(covers(prefix, candidate) for prefix in exceptions):
+            return candidate
+    return None
+
+
+def _judge(way: Way, family: Family, probe: Probe, walker: Walker, breaker: Breaker) -> Verdict:
+    portal = way.portal
+    whole = walker.walk(probe)
+    allowed = {"", portal.exit}
+    claim = f"portal {portal.source} → {portal.exit} leaks nothing"
+    expected = f"leaves at {portal.exit} or not at all"
+    problem = _leak(whole, allowed)
+    if problem:
+        return Verdict(Kind.LEAK, claim, False, expected, prediction(whole), problem, portal.at, family, (), whole)
+    caveat = ""
+    for fault in _faults(way, whole, walker):
+        trace = breaker.walker(fault).walk(probe)
+        down = isinstance(fault, HostDown | TunnelDown | DeviceGone)
+        direct = {way.hops[0]} if down and portal.if_down is IfDown.DIRECT else set()
+        problem = _leak(trace, allowed | direct)
+        if problem and portal.source.kind is PlaceKind.MAC and fault == FirewallGone(way.hops[0]):
+            caveat = f"one device is told by its MAC, which only nft sees: without warren's table {problem}"
+        elif problem:
+            faults = (str(fault),)
+            return Verdict(
+                Kind.LEAK, claim, False, expected, prediction(trace), problem, portal.at, family, faults, trace
+            )
+    return Verdict(Kind.LEAK, claim, True, expected, prediction(whole), caveat, portal.at, family, (), whole)
+
+
+def judge_near(network: Network, lock: Lock, walker: Walker, breaker: Breaker) -> Iterator[Verdict]:
+    """Say of what the file expects between its own places that it never leaves in the clear for want of a tunnel."""
+    world = walker.scene.world
+    claim, expected = "the network's own prefixes leave by tunnels only", "by a tunnel or not at all"
+    open_ = 0
+    for expect in dict.fromkeys(replace(one, at=None, down=()) for one in network.expects if one.target.place):
+        for family, probe in probes_of(world, lock, expect):
+            whole = walker.walk(probe)
+            for fault in _first_tunnel(whole, walker):
+                trace = breaker.walker(fault).walk(probe)
+                if trace.exit:
+                    open_ += 1
+                    says = f"{expect.source_place} → {expect.target}: {_leak(trace, ())}"
+                    faults = (str(fault),)
+                    yield Verdict(
+                        Kind.LEAK, claim, False, expected, prediction(trace), says, None, family, faults, trace
+                    )
+    if not open_:
+        yield Verdict(Kind.LEAK, claim, True, expected, "they do")
+
+
+def _first_tunnel(whole: Trace, walker: Walker) -> Iterator[Fault]:
+    """The tunnel device that a packet leaves its first host by, gone."""
+    for hop in whole.hops:
+        if hop.kind is HopKind.HOST:
+            device = walker.view(hop.node).devices.get(hop.egress)
+            if device is not None and device.wireguard is not None:
+                yield DeviceGone(hop.node, hop.egress)
+            return
+
+
+def _leak(trace: Trace, allowed: Iterable[str]) -> str:
+    if trace.exit not in allowed:
+        return f"it leaves by the uplink of {trace.exit}"
+    if trace.disposition is Disposition.UNKNOWN:
+        return trace.says
+    return ""
+
+
+def _faults(way: Way, whole: Trace, walker: Walker) -> Iterator[Fault]:
+    """Everything that the portal's packets meet, each broken once."""
+    for host in way.hops[1:]:
+        yield HostDown(host)
+    for one, other in zip(way.hops, way.hops[1:], strict=False):
+        yield TunnelDown(one, other)
+    entry = way.hops[0]
+    for host in dict.fromkeys((entry, *whole.path)):
+        yield FirewallGone(host)
+        yield DefaultHijacked(host)
+        for interface in walker.view(host).state.interfaces:
+            if any(hop.node == host and hop.egress == interface.name for hop in whole.hops):
+                yield DeviceGone(host, interface.name)
+    own = {route.table for route in walker.view(entry).state.routes}
+    for hop in whole.hops:
+        if hop.kind is HopKind.HOST and hop.node == entry:
+            for step in hop.steps:
+                if isinstance(step, RuleHit) and step.rule.action is Action.LOOKUP and step.rule.table in own:
+                    yield TableFlushed(entry, step.rule.table)

@@ -1,0 +1,124 @@
+"""What can be broken before a packet is sent: the same question with something gone.
+
+A fault on a host is a new HostState and Surroundings, as the kernel would leave them. A host that is down is one
+whose uplink's cable is pulled: nothing passes there, what is behind it stays as it was. A tunnel that is down answers
+no handshake. Every device stays up (blueprint section 3: a WireGuard device never goes down with its peer).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from warren.model.network import Down
+from warren.model.prefix import FAMILIES, Family, Prefix
+from warren.model.state import MAIN, HostState, Route, RouteKind
+from warren.model.surroundings import Surroundings
+from warren.model.world import HostNode
+
+
+@dataclass(frozen=True, slots=True)
+class HostDown:
+    """The host is cut off at its uplink."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.host} down"
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelDown:
+    """Nothing gets through between two hosts' tunnel ends."""
+
+    one: str
+    other: str
+
+    def __str__(self) -> str:
+        return f"tunnel {self.one}-{self.other} down"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGone:
+    """A tunnel device is deleted, and its routes with it."""
+
+    host: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"device {self.device} of {self.host} gone"
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallGone:
+    """Our nft tables are gone (`nft flush ruleset`, a reload of nftables.service)."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"nft table of {self.host} gone"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFlushed:
+    """One of our routing tables lost its routes."""
+
+    host: str
+    table: int
+
+    def __str__(self) -> str:
+        return f"table {self.table} of {self.host} flushed"
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultHijacked:
+    """Routes for both halves of the internet appear in main by the uplink (DHCP option 121, OpenVPN's def1)."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"0.0.0.0/1, 128.0.0.0/1, ::/1 and 8000::/1 in main of {self.host}"
+
+
+HostFault = DeviceGone | FirewallGone | TableFlushed | DefaultHijacked
+Fault = HostDown | TunnelDown | HostFault
+
+
+def faults_of(down: tuple[Down, ...]) -> tuple[Fault, ...]:
+    """Turn an expectation's `when: {down: …}` into faults."""
+    return tuple(HostDown(one.host) if one.tunnel is None else TunnelDown(*one.tunnel) for one in down)
+
+
+def break_host(
+    fault: HostFault, state: HostState, surroundings: Surroundings, node: HostNode
+) -> tuple[HostState, Surroundings]:
+    """Give the host as the fault leaves it."""
+    match fault:
+        case DeviceGone(_, device):
+            kept = tuple(interface for interface in state.interfaces if interface.name != device)
+            routes = tuple(route for route in state.routes if route.device != device)
+            return replace(state, interfaces=kept, routes=routes), surroundings
+        case FirewallGone():
+            return replace(state, tables=()), surroundings
+        case TableFlushed(_, table):
+            return replace(state, routes=tuple(route for route in state.routes if route.table != table)), surroundings
+        case DefaultHijacked():
+            return state, replace(surroundings, routes=surroundings.routes + _halves(surroundings, node))
+
+
+def _halves(surroundings: Surroundings, node: HostNode) -> tuple[Route, ...]:
+    """Both halves of each family by the uplink's gateway; without a default route, by the world's gateway."""
+    found = []
+    for family in FAMILIES:
+        route = surroundings.default_route(family, node.uplink)
+        via = route.via if route is not None else None
+        via = via or next((gateway for gateway in node.attachment.gateways if gateway.version == family), None)
+        if via is not None:
+            found += [
+                Route(half, MAIN, node.uplink, RouteKind.UNICAST, via, protocol="boot") for half in halves(family)
+            ]
+    return tuple(found)
+
+
+def halves(family: Family) -> tuple[Prefix, ...]:
+    """Give the two halves of a family's addresses."""
+    return tuple(family.everything.subnets(1))

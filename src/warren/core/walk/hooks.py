@@ -1,0 +1,202 @@
+"""The firewall at work: a table is compiled once into closures, then asked about packet after packet.
+
+A chain's rules are tried in order; all matches must hold, statements run in order, a verdict ends the rule.
+`accept` ends a base chain, never the hook: the next chain at the hook still sees the packet (nft(8)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from warren.core.render.nft_words import rule_text
+from warren.core.walk.matches import Matcher, Test
+from warren.core.walk.packet import Packet
+from warren.model import firewall as fw
+from warren.model.prefix import FAMILIES, Family
+from warren.model.trace import Firewall, Step
+
+
+class Verdict(Enum):
+    """What a chain, or a rule of it, said."""
+
+    CONTINUE = "continue"
+    RETURN = "return"
+    ACCEPT = "accept"
+    DROP = "drop"
+    REJECT = "reject"
+
+
+class Nat:
+    """What a nat chain asked for: an address (and port), or the leaving device's own."""
+
+    __slots__ = ("masquerade", "port", "to")
+
+    def __init__(self) -> None:
+        self.to: int | None = None
+        self.port = 0
+        self.masquerade = False
+
+
+Deed = Callable[[Packet, list[Step], Nat], Verdict | None]
+
+
+class _Rule:
+    __slots__ = ("deeds", "tests")
+
+    def __init__(self, tests: tuple[Test, ...], deeds: tuple[Deed, ...]) -> None:
+        self.tests = tests
+        self.deeds = deeds
+
+
+class Ruleset:
+    """One table, ready to be asked."""
+
+    def __init__(self, table: fw.Table) -> None:
+        self.table = table
+        self.families = {"ip": (Family.IPV4,), "ip6": (Family.IPV6,)}.get(table.family, FAMILIES)
+        self._matcher = Matcher({held.name: held for held in table.sets})
+        self._chains: dict[str, list[_Rule]] = {chain.name: [] for chain in table.chains}
+        for chain in table.chains:
+            self._chains[chain.name] += [self._compile(chain, rule) for rule in chain.rules]
+
+    def run(self, chain: str, packet: Packet, steps: list[Step], nat: Nat) -> Verdict:
+        """Send a packet through a chain; a base chain that says nothing says CONTINUE (policy accept)."""
+        for rule in self._chains[chain]:
+            for test in rule.tests:
+                if not test(packet):
+                    break
+            else:
+                for deed in rule.deeds:
+                    verdict = deed(packet, steps, nat)
+                    if verdict is not None:
+                        return Verdict.CONTINUE if verdict is Verdict.RETURN else verdict
+        return Verdict.CONTINUE
+
+    def _compile(self, chain: fw.Chain, rule: fw.NftRule) -> _Rule:
+        text = rule.comment or rule_text(rule, self.table.family)
+        tests = tuple(self._matcher.test(match) for match in rule.matches)
+        return _Rule(tests, tuple(self._deed(deed, chain.name, text) for deed in rule.statements))
+
+    # --- statements --------------------------------------------------------------------------------------
+
+    def _deed(self, statement: fw.Statement, chain: str, text: str) -> Deed:
+        table = self.table.name
+
+        def did(does: str) -> Firewall:
+            return Firewall(table, chain, text, does)
+
+        match statement:
+            case fw.Counter():
+                return lambda packet, steps, nat: None
+            case fw.Accept():
+                return lambda packet, steps, nat: Verdict.ACCEPT
+            case fw.Return():
+                return lambda packet, steps, nat: Verdict.RETURN
+            case fw.Drop():
+                return _tell(did("drop"), Verdict.DROP)
+            case fw.Reject(reply):
+                return _tell(did(f"reject with {reply}"), Verdict.REJECT)
+            case fw.Jump(target):
+                return self._jump(target)
+            case fw.Goto(target):
+                return self._goto(target)
+            case fw.CtMarkVmap(mask, chains):
+                return self._vmap(mask, dict(chains))
+            case fw.SetMark(mask, value):
+                return _set_mark(mask, value, did(f"mark {value:#010x} under {mask:#010x}"))
+            case fw.SetCtMark(mask, value):
+                return _set_ct_mark(mask, value, did(f"connection mark {value:#010x} under {mask:#010x}"))
+            case fw.CtMarkToMark(save):
+                return _save_mark if save else _restore_mark
+            case fw.MssClamp():
+                return _tell(did("clamps TCP's segment size to what the way carries"), None)
+            case fw.Snat(to):
+                return _translate(int(to), 0, did(f"snat to {to}"))
+            case fw.Dnat(to, port):
+                return _translate(int(to), port, did(f"dnat to {to}" + (f" port {port}" if port else "")))
+            case fw.Masquerade():
+                return _masquerade(did("masquerade"))
+
+    def _jump(self, target: str) -> Deed:
+        def jump(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+            verdict = self.run(target, packet, steps, nat)
+            return None if verdict is Verdict.CONTINUE else verdict
+
+        return jump
+
+    def _goto(self, target: str) -> Deed:
+        def goto(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+            verdict = self.run(target, packet, steps, nat)
+            return Verdict.RETURN if verdict is Verdict.CONTINUE else verdict
+
+        return goto
+
+    def _vmap(self, mask: int, chains: dict[int, str]) -> Deed:
+        gotos = {value: self._goto(chain) for value, chain in chains.items()}
+
+        def vmap(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+            if packet.flow is None or (goto := gotos.get(packet.flow.mark & mask)) is None:
+                return None
+            return goto(packet, steps, nat)
+
+        return vmap
+
+
+def _tell(step: Firewall, verdict: Verdict | None) -> Deed:
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        steps.append(step)
+        return verdict
+
+    return deed
+
+
+def _set_mark(mask: int, value: int, step: Firewall) -> Deed:
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        mark = packet.mark & ~mask | value
+        if mark != packet.mark:
+            packet.mark = mark
+            steps.append(step)
+        return None
+
+    return deed
+
+
+def _set_ct_mark(mask: int, value: int, step: Firewall) -> Deed:
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        if packet.flow is not None and packet.flow.mark != packet.flow.mark & ~mask | value:
+            packet.flow.mark = packet.flow.mark & ~mask | value
+            steps.append(step)
+        return None
+
+    return deed
+
+
+def _restore_mark(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+    if packet.flow is not None:
+        packet.mark = packet.flow.mark
+    return None
+
+
+def _save_mark(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+    if packet.flow is not None:
+        packet.flow.mark = packet.mark
+    return None
+
+
+def _translate(to: int, port: int, step: Firewall) -> Deed:
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        nat.to, nat.port = to, port
+        steps.append(step)
+        return Verdict.ACCEPT
+
+    return deed
+
+
+def _masquerade(step: Firewall) -> Deed:
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        nat.masquerade = True
+        steps.append(step)
+        return Verdict.ACCEPT
+
+    return deed

@@ -1,0 +1,75 @@
+"""From an expectation to packets: who sends what to which address, and who is meant to get it.
+
+Without a port the promise is about everything: an echo, UDP and TCP are all sent. Each has a port of its own then, so
+that even a TCP packet without payload can be told from all others on a wire.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import count
+
+from warren.core.walk import Probe, probes_of
+from warren.core.walk.course import OnHost, OnLan, Spot
+from warren.lab.ask import Ask
+from warren.lab.topology import INTERNET, client_space, host_space
+from warren.model.lock import Lock
+from warren.model.network import Expect, Network
+from warren.model.prefix import Address, Family
+from warren.model.world import World
+
+FIRST_PORT = 20000
+
+
+class Questions:
+    """Makes the packets of one world; ports are not used twice."""
+
+    def __init__(self, network: Network, lock: Lock, world: World) -> None:
+        self.world, self.lock = world, lock
+        self._ports = count(FIRST_PORT)
+        self._owners = _owners(network, lock, world)
+
+    def of(self, expect: Expect) -> dict[Family, tuple[Probe, list[Ask]]]:
+        """Make what is sent for an expectation, by family, beside the same question to walk."""
+        return {
+            family: (probe, list(self._asks(expect, family, probe)))
+            for family, probe in probes_of(self.world, self.lock, expect)
+        }
+
+    def _asks(self, expect: Expect, family: Family, probe: Probe) -> Iterator[Ask]:
+        target = expect.target
+        protos = ("icmp", "udp", "tcp") if target.proto == "icmp" else (target.proto,)
+        space = self.space_of(probe.start)
+        # What leaks arrives out there, whoever it was meant for: there it must be seen, and answered.
+        ends = self._owners.get(probe.destination, frozenset()) | {INTERNET}
+        for proto in protos:
+            dport = 0 if proto == "icmp" else target.port or next(self._ports)
+            yield Ask(space, family, proto, probe.destination, dport, ends, probe.source)
+        if expect.mtu:
+            yield Ask(space, family, "icmp", probe.destination, 0, ends, probe.source, expect.mtu)
+
+    def space_of(self, spot: Spot) -> str:
+        """Name the space in which a packet is made."""
+        if isinstance(spot, OnHost):
+            return host_space(spot.host)
+        return client_space(self.world, spot.client) if isinstance(spot, OnLan) else INTERNET
+
+
+def _owners(network: Network, lock: Lock, world: World) -> dict[Address, frozenset[str]]:
+    """Which spaces have an address: with overlapping LANs there may be several."""
+    owners: dict[Address, set[str]] = defaultdict(set)
+    for node in world.hosts:
+        space = host_space(node.name)
+        ours = lock.by_name[node.name]
+        for address in (*ours.addresses, *(address for chain in ours.chains for address in chain.addresses)):
+            owners[address].add(space)
+        for interface in (
+            *node.attachment.addresses,
+            *(a for lan in network.by_name[node.name].lans for a in lan.addresses),
+        ):
+            owners[interface.ip].add(space)
+    for client in world.clients:
+        for interface in client.addresses:
+            owners[interface.ip].add(client_space(world, client))
+    return {address: frozenset(spaces) for address, spaces in owners.items()}

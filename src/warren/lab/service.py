@@ -1,0 +1,129 @@
+"""What answers in the lab: on any port asked for, UDP and TCP, and says which address it saw.
+
+On the internet it answers at every address there is. For people, `curl http://1.1.1.1` shows the same in a browser's
+language: a TCP answer begins like HTTP/1.0.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+
+from warren.lab.spaces import LabError, Spaces
+
+IP_PKTINFO = 8
+IPV6_RECVPKTINFO, IPV6_PKTINFO = 49, 50
+_HEAD = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+
+Selector = selectors.BaseSelector
+Ready = Callable[[], None]
+
+
+class Services:
+    """All answering sockets of a lab; the selector's data is what to call when a socket is ready."""
+
+    def __init__(self, spaces: Spaces, selector: Selector) -> None:
+        self.spaces, self.selector = spaces, selector
+        self._open: set[tuple[str, str, int]] = set()
+
+    def serve(self, space: str, who: str, proto: str, port: int) -> None:
+        """Answer in a space, as `who`, at a port of `udp` or `tcp`; once is enough."""
+        if (space, proto, port) in self._open:
+            return
+        kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
+        for family in (socket.AF_INET, socket.AF_INET6):
+            with self.spaces.inside(space):
+                server = socket.socket(family, kind)
+            server.setblocking(False)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                server.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+            else:
+                server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+            try:
+                server.bind(("", port))
+            except OSError as error:
+                server.close()
+                why = (error.strerror or str(error)).lower()
+                raise LabError(f"nothing can answer at {proto}/{port} of {who} in the lab: {why}") from None
+            ready: Ready
+            if proto == "udp":
+                ready = _UdpAnswer(server, who)
+            else:
+                server.listen(64)
+                ready = _TcpWelcome(server, who, self.selector)
+            self.selector.register(server, selectors.EVENT_READ, ready)
+        self._open.add((space, proto, port))
+
+
+def answer(payload: bytes, who: str, seen: tuple[str, int]) -> bytes:
+    """Write what a caller is told: its own words, who answers, and the address and port that were seen."""
+    return payload[:64] + f" {who} {seen[0]} {seen[1]}\n".encode()
+
+
+class _UdpAnswer:
+    """Answer datagrams from the address they were sent to (ip(7), IP_PKTINFO; ipv6(7), IPV6_PKTINFO)."""
+
+    def __init__(self, server: socket.socket, who: str) -> None:
+        self.server, self.who = server, who
+
+    def __call__(self) -> None:
+        while True:
+            try:
+                payload, notes, _, seen = self.server.recvmsg(2048, 256)
+            except BlockingIOError:
+                return
+            reply = answer(payload, self.who, (seen[0], seen[1]))
+            try:
+                self.server.sendmsg([reply], [(level, *_reversed(kind, data)) for level, kind, data in notes], 0, seen)
+            except OSError as error:
+                self._unanswerable(error)
+
+    def _unanswerable(self, error: OSError) -> None:
+        """An answer that finds no way is one the caller does not get: that is what is being tried here."""
+        self.last_trouble = error
+
+
+def _reversed(kind: int, data: bytes) -> tuple[int, bytes]:
+    """Turn where a packet was sent to into where the answer comes from; the way out is for the routes to say."""
+    if kind == IP_PKTINFO:
+        _, _, destination = struct.unpack("I4s4s", data)
+        return kind, struct.pack("I4s4s", 0, destination, bytes(4))
+    return kind, data[:16] + bytes(4)
+
+
+class _TcpWelcome:
+    """Greet each caller with the address seen, then answer what it says."""
+
+    def __init__(self, server: socket.socket, who: str, selector: Selector) -> None:
+        self.server, self.who, self.selector = server, who, selector
+
+    def __call__(self) -> None:
+        try:
+            caller, seen = self.server.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        caller.setblocking(False)
+        self.selector.register(caller, selectors.EVENT_READ, _TcpAnswer(caller, self.who, seen, self.selector))
+
+
+class _TcpAnswer:
+    def __init__(self, caller: socket.socket, who: str, seen: tuple[str, int], selector: Selector) -> None:
+        self.caller, self.who, self.seen, self.selector = caller, who, seen, selector
+
+    def __call__(self) -> None:
+        try:
+            payload = self.caller.recv(2048)
+            if payload.startswith(b"GET "):
+                self.caller.sendall(_HEAD.encode() + answer(b"", self.who, self.seen).lstrip())
+                payload = b""
+            elif payload:
+                self.caller.sendall(answer(payload, self.who, self.seen))
+        except (BlockingIOError, ConnectionError):
+            payload = b""
+        if not payload:
+            self.selector.unregister(self.caller)
+            self.caller.close()

@@ -1,0 +1,71 @@
+"""What warren allotted, kept in git beside the network file: it never moves once written.
+
+Numbers are keyed by name, so that adding, removing or reordering hosts renumbers nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from warren.model.prefix import Address, Family
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLock:
+    """A tunnel device of a host: `peer` is empty for the shared device, else the host it is kept for."""
+
+    peer: str
+    name: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainLock:
+    """The overlay addresses by which a chained portal's packets are told apart along their way.
+
+    `portal` is the portal's identity: `<source> -> <via>,<via>,<exit>`.
+    """
+
+    portal: str
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostLock:
+    """What one host was allotted: an address per overlay prefix, its devices, its chains' addresses."""
+
+    name: str
+    addresses: tuple[Address, ...]
+    devices: tuple[DeviceLock, ...]
+    chains: tuple[ChainLock, ...] = ()
+
+    def address(self, family: Family) -> Address | None:
+        """Give the host's overlay address of a family."""
+        return next((address for address in self.addresses if address.version == family), None)
+
+    def device(self, peer: str = "") -> DeviceLock:
+        """Give the device kept for a peer, or the shared one; KeyError if it was not allotted."""
+        for device in self.devices:
+            if device.peer == peer:
+                return device
+        raise KeyError(peer)
+
+    def chain(self, portal: str) -> ChainLock:
+        """Give a chained portal's addresses; KeyError if none were allotted."""
+        for chain in self.chains:
+            if chain.portal == portal:
+                return chain
+        raise KeyError(portal)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The whole lock file."""
+
+    hosts: tuple[HostLock, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[str, HostLock]:
+        """Host locks by name."""
+        return {host.name: host for host in self.hosts}

@@ -1,0 +1,310 @@
+"""What the owner wants: the network file as values, every name resolved, nothing allotted yet.
+
+`core.parse` makes it, `core.check` judges it, `core.compile` reads it. Places in the file (`at`) are kept on
+what a later finding may have to point at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from warren.model.diagnostic import Where
+from warren.model.endpoint import Endpoint as Endpoint  # noqa: PLC0414  # it is a word of the network file too
+from warren.model.key import PublicKey
+from warren.model.prefix import FAMILIES, Address, Family, Interface, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Lan:
+    """One network behind a host: a device of the host and the host's addresses on it.
+
+    `name` is the device. `closed` LANs are announced to nobody (blueprint section 1).
+    """
+
+    name: str
+    addresses: tuple[Interface, ...]
+    closed: bool = False
+    at: Where | None = None
+
+    @property
+    def prefixes(self) -> tuple[Prefix, ...]:
+        """The subnets of the LAN."""
+        return tuple(address.network for address in self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine warren runs on.
+
+    `port` is the listening port of the shared device when written out. `mtu` overrides the computed MTU of
+    every tunnel device. `psk` maps a peer's name to the path of the file that holds the preshared key.
+    `firewall` is the owner's consent to a rule at that tool's hook.
+    """
+
+    name: str
+    key: PublicKey
+    endpoint: Endpoint | None = None
+    uplink: str = "eth0"
+    lans: tuple[Lan, ...] = ()
+    port: int | None = None
+    mtu: int | None = None
+    psk: tuple[tuple[str, str], ...] = ()
+    private_key: str = "/etc/warren/private.key"
+    firewall: str | None = None
+    at: Where | None = None
+
+    def lan(self, name: str) -> Lan:
+        """Find a LAN by its device name; KeyError if there is none."""
+        for lan in self.lans:
+            if lan.name == name:
+                return lan
+        raise KeyError(name)
+
+
+class PlaceKind(StrEnum):
+    """The forms in which a place can be written."""
+
+    HOST = "host"
+    LAN = "lan"
+    PREFIX = "prefix"  # an address or a prefix of one of the host's LANs
+    MAC = "mac"  # one device of a LAN
+    INTERNET = "internet"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`host`, `host.lan`, `host.prefix`, `host.lan.MAC` or `internet`.
+
+    `lan` is filled in for a PREFIX too (the LAN that holds it); `mac` is lower case with colons.
+    """
+
+    kind: PlaceKind
+    host: str = ""
+    lan: str = ""
+    prefix: Prefix | None = None
+    mac: str = ""
+    at: Where | None = None
+
+    def __str__(self) -> str:
+        if self.kind is PlaceKind.INTERNET:
+            return "internet"
+        if self.kind is PlaceKind.HOST:
+            return self.host
+        if self.kind is PlaceKind.LAN:
+            return f"{self.host}.{self.lan}"
+        if self.kind is PlaceKind.MAC:
+            return f"{self.host}.{self.lan}.{self.mac}"
+        assert self.prefix is not None
+        bare = self.prefix.network_address if self.prefix.num_addresses == 1 else self.prefix
+        return f"{self.host}.{bare}"
+
+
+class Nat(StrEnum):
+    """How the source of portal traffic reaches its exit: decided by warren, rewritten, or kept."""
+
+    AUTO = "auto"
+    SNAT = "snat"
+    ROUTED = "routed"
+
+
+class IfDown(StrEnum):
+    """What becomes of portal traffic while its tunnel is down."""
+
+    BLOCK = "block"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """Traffic that comes in at `source` leaves by the uplink of `exit`, through each host of `via` in turn.
+
+    `families` are those the portal claims: where the overlay or the exit lacks one of them, its traffic is
+    rejected with ICMP. A family not claimed (`family:` was written) is left as it was without the portal.
+    `exceptions` are prefixes that keep leaving directly.
+    """
+
+    source: Place
+    exit: str
+    via: tuple[str, ...] = ()
+    exceptions: tuple[Prefix, ...] = ()
+    families: tuple[Family, ...] = FAMILIES
+    nat: Nat = Nat.AUTO
+    if_down: IfDown = IfDown.BLOCK
+    at: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an expectation's packet is sent: a place, an address, or a name; and to which port.
+
+    Exactly one of `place`, `address` and `name` is set. `proto` is `tcp`, `udp` or `icmp` (the default).
+    """
+
+    place: Place | None = None
+    address: Address | None = None
+    name: str = ""
+    proto: str = "icmp"
+    port: int = 0
+
+    def __str__(self) -> str:
+        where = str(self.place) if self.place else str(self.address) if self.address else self.name
+        return where if self.proto == "icmp" else f"{where} {self.proto}/{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What an expectation breaks first: a host, or the tunnel between two hosts (`a-b`)."""
+
+    host: str = ""
+    tunnel: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        return self.host or "-".join(self.tunnel or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """A promise about packets that `verify` proves offline and `lab test` proves with real ones.
+
+    `arrives` is True (at the target), a place, or None; `source` is `kept`, a host's name (the packet comes
+    out with an address of that host) or empty; no family means every one that both ends have.
+    """
+
+    source_place: Place
+    target: Target
+    exit: str = ""
+    arrives: bool | Place | None = None
+    blocked: bool = False
+    source: str = ""
+    path: tuple[str, ...] = ()
+    mtu: int | None = None
+    families: tuple[Family, ...] | None = None
+    down: tuple[Down, ...] = ()
+    at: Where | None = None
+
+
+class Mapping(StrEnum):
+    """RFC 4787 section 4.1."""
+
+    ENDPOINT_INDEPENDENT = "endpoint-independent"
+    ADDRESS_DEPENDENT = "address-dependent"
+    ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"
+
+
+class Ports(StrEnum):
+    """How a NAT picks the outside port (RFC 4787 section 4.2.1)."""
+
+    PRESERVING = "preserving"
+    SEQUENTIAL = "sequential"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class NatBox:
+    """A NAT of the lab by RFC 4787; `filtering` uses the same three words as mapping; `timeout` in seconds."""
+
+    name: str
+    mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT
+    filtering: Mapping = Mapping.ADDRESS_AND_PORT_DEPENDENT
+    ports: Ports = Ports.PRESERVING
+    timeout: int = 120
+    hairpin: bool = False
+    at: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabLink:
+    """How a host's uplink is in the lab; `loss` in percent."""
+
+    host: str
+    mtu: int = 1500
+    loss: int = 0
+    ipv6: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where each host stands when the network is tried on one machine.
+
+    `place` maps a host to the NATs in front of it, the outermost first; none means: on the internet.
+    """
+
+    nats: tuple[NatBox, ...] = ()
+    place: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    links: tuple[LabLink, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A portal and its hosts from entry to exit, the hub included where it had to step in.
+
+    An `addressed` way has overlay addresses of its own, by which the hosts on it know its packets: a chain, and
+    whatever leaves its entry by a chain's first tunnel, which could be taken for the chain.
+    """
+
+    portal: Portal
+    hops: tuple[str, ...]
+    addressed: bool = False
+
+    @property
+    def chained(self) -> bool:
+        """Whether there is a relay on the way: more than one tunnel."""
+        return len(self.hops) > 2
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network file. No slots: the indexes below are computed once, on first use."""
+
+    name: str
+    overlay: tuple[Prefix, ...]
+    hosts: tuple[Host, ...]
+    hub: str = ""
+    portals: tuple[Portal, ...] = ()
+    expects: tuple[Expect, ...] = ()
+    lab: Lab | None = None
+    file: str = "network.yaml"
+
+    @cached_property
+    def by_name(self) -> dict[str, Host]:
+        """Hosts by name."""
+        return {host.name: host for host in self.hosts}
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families the overlay has, and so every tunnel carries."""
+        return tuple(family for family in FAMILIES if any(prefix.version == family for prefix in self.overlay))
+
+    def next_hop(self, here: str, there: str) -> str | None:
+        """Name the host to which `here` hands packets for `there`: itself, the hub, or nobody.
+
+        A tunnel comes up by itself when one of its ends has an endpoint for the other to dial.
+        """
+        if self.by_name[here].endpoint is not None or self.by_name[there].endpoint is not None:
+            return there
+        return self.hub if self.hub and self.hub not in (here, there) else None
+
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """The hops of every portal, in the file's order; the hub steps in where two neighbours cannot dial."""
+        found: list[tuple[Portal, tuple[str, ...]]] = []
+        for portal in self.portals:
+            hops = [portal.source.host]
+            for host in (*portal.via, portal.exit):
+                relay = self.next_hop(hops[-1], host)
+                hops += [relay, host] if relay is not None and relay != host else [host]
+            found.append((portal, tuple(hops)))
+        chains_begin = {way[:2] for _, way in found if len(way) > 2}
+        return tuple(Way(portal, way, way[:2] in chains_begin) for portal, way in found)
+
+    @cached_property
+    def ways_by_host(self) -> dict[str, tuple[tuple[Way, int], ...]]:
+        """For each host the ways it is on, and at which hop (0 is the entry)."""
+        found: dict[str, list[tuple[Way, int]]] = {}
+        for way in self.ways:
+            for at, host in enumerate(way.hops):
+                found.setdefault(host, []).append((way, at))
+        return {host: tuple(on) for host, on in found.items()}

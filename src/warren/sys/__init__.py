@@ -1,0 +1,1 @@
+"""The host's kernel and programs, one facility per file: read, changed, remembered. Knows no policy."""

@@ -1,0 +1,88 @@
+"""The ways to a conf's endpoints: which addresses they stand for, and what fits through.
+
+Names are looked up before anything is made, as often as wg(8) would (WG_ENDPOINT_RESOLUTION_RETRIES): who waits for
+DNS at boot waits with nothing half done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from warren.model.change import Command
+from warren.model.endpoint import Endpoint
+from warren.sys.errors import HostError
+from warren.sys.run import Run, run
+
+RETRIES = 15
+_PERMANENT = (socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_LONGEST_PAUSE = 20.0
+
+
+def resolve(
+    endpoints: Iterable[Endpoint], wait: Callable[[float], None] = time.sleep, *, retries: int | None = None
+) -> tuple[str, ...]:
+    """Find the address each endpoint stands for now; HostError for a name that stands for none.
+
+    A name that cannot be looked up *yet* is tried again after 1 s, 1.2 s, … at most 20 s (wg(8)).
+    """
+    left = _retries() if retries is None else retries
+    return tuple(dict.fromkeys(_address(endpoint, wait, left) for endpoint in endpoints))
+
+
+def path_mtu(addresses: Iterable[str], links: Mapping[str, int], mark: int = 0, run: Run = run) -> int | None:
+    """Find the least MTU of the routes to these addresses, else that of the default route; None if there is neither.
+
+    `links` gives devices' MTUs. `mark` is that of the outer packets: where a tunnel takes everything, they alone go
+    by the uplink.
+    """
+    marked = f" mark {mark}" if mark else ""
+    lines = [f"route get {address}{marked}\n" for address in addresses]
+    found: list[int] = []
+    if lines:
+        # Status 1 stands for addresses that cannot be reached at present, which say nothing of the MTU.
+        command = Command(("ip", "-j", "-force", "-batch", "-"), "".join(lines), fine=(0, 1))
+        found = [mtu for line in run(command).splitlines() for mtu in _mtus(line, links)]
+    for family in ("-4", "-6"):
+        if not found:
+            found = _mtus(run(Command(("ip", "-j", family, "route", "show", "default"), fine=(0, 2))), links)[:1]
+    return min(found, default=None)
+
+
+def _address(endpoint: Endpoint, wait: Callable[[float], None], left: int) -> str:
+    pause = 1.0
+    while True:
+        try:
+            found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+            return str(found[0][4][0])
+        except UnicodeError:
+            raise HostError(f"{endpoint.host} is no host name") from None
+        except socket.gaierror as error:
+            if error.errno in _PERMANENT or left <= 0:
+                raise HostError(
+                    f"the endpoint {endpoint} stands for no address: {error.strerror}",
+                    "Check the name, and that this host can ask a name server: `getent hosts " + endpoint.host + "`.",
+                ) from None
+        wait(pause)
+        left -= 1
+        pause = min(pause * 1.2, _LONGEST_PAUSE)
+
+
+def _retries() -> int:
+    word = os.environ.get("WG_ENDPOINT_RESOLUTION_RETRIES", "")
+    if word == "infinity":
+        return 2**31
+    return int(word) if word.isdecimal() else RETRIES
+
+
+def _mtus(listed: str, links: Mapping[str, int]) -> list[int]:
+    """Give the MTU of each listed route: its own, else its device's."""
+    found = []
+    for route in json.loads(listed) if listed.strip() else ():
+        own = next((int(part["mtu"]) for part in route.get("metrics", ()) if "mtu" in part), 0)
+        if mtu := own or links.get(route.get("dev", ""), 0):
+            found.append(mtu)
+    return found

@@ -1,0 +1,26 @@
+"""Which of several programs this host uses for the same thing."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from warren.core.render.services import Tools
+from warren.sys.run import find_program
+
+
+def tools_here() -> Tools:
+    """Choose the programs: resolvconf before resolvectl, and what stands in for wireguard-go, as wg-quick does."""
+    dns = next((name for name in ("resolvconf", "resolvectl") if find_program(name)), "")
+    userspace = os.environ.get("WG_QUICK_USERSPACE_IMPLEMENTATION") or "wireguard-go"
+    return Tools(dns=dns or "resolvconf", dns_prefix=_resolvconf_rank(), userspace=userspace)
+
+
+def _resolvconf_rank() -> str:
+    """Give the prefix under which resolvconf ranks a tunnel's resolvers first, as wg-quick finds it; often none."""
+    try:
+        with open("/etc/resolvconf/interface-order", encoding="utf-8", errors="replace") as order:
+            found = re.search(r"^([A-Za-z0-9-]+)\*$", order.read(), re.MULTILINE)
+    except OSError:
+        return ""
+    return f"{found[1]}." if found else ""

@@ -1,0 +1,94 @@
+"""Compiled states as text: tests/golden/compile/CASE.HOST.txt.
+
+`UPDATE_GOLDEN=1 pytest tests/core/compile/test_golden.py` writes the texts anew, for a diff to be read.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal, portals_network
+from tests.core.compile.text import state_text
+from warren.core.compile import compile_host
+from warren.core.world import place_world, surroundings_of
+from warren.model.network import Nat, Network
+from warren.model.prefix import FAMILIES, Family
+from warren.model.state import Backend, Route, Rule
+from warren.model.surroundings import Surroundings
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "compile"
+
+
+def around(network: Network, name: str) -> Surroundings:
+    """What observe would say of a host in the lab."""
+    return surroundings_of(place_world(network, lock_of(network)), network, name, Backend.USERSPACE)
+
+
+def hub_network() -> Network:
+    """Two hosts that cannot dial each other, and a portal from one to the other."""
+    hosts = (
+        host(
+            "hub",
+            "198.51.100.7",
+            lan("eth1", "192.168.7.1/24", "fd07::1/64"),
+            lan("eth2", "192.168.8.1/24", closed=True),
+        ),
+        host("a", "", lan("eth1", "192.168.31.1/24", "fd31::1/64", closed=True)),
+        host("b", "", lan("eth1", "192.168.32.1/24", "fd32::1/64"), firewall="docker"),
+    )
+    return Network("hubnet", OVERLAY, hosts, hub="hub", portals=(portal("a.eth1", "b", nat=Nat.SNAT),))
+
+
+def narrow_network() -> Network:
+    """IPv4 alone; portals of nested prefixes with an exception; one host is a one-armed router."""
+    hosts = (
+        host("x", "", lan("eth0", "192.168.7.2/24")),
+        host("y", "198.51.100.8", mtu=1380, psk=(("z", "/etc/warren/z.psk"),)),
+        host("z", "z.example.net"),
+    )
+    portals = (
+        portal("x.eth0=192.168.7.0/25", "y", exceptions=(ip_network("203.0.113.0/24"),)),
+        portal("x.eth0=192.168.7.64/28", "z"),
+        portal("x", "z", families=(Family.IPV4,)),
+    )
+    return Network("narrow", OVERLAY[:1], hosts, portals=portals)
+
+
+def behind_a_full_tunnel(network: Network) -> Surroundings:
+    """A host on which somebody's catch-all rule stands in front of ours, and that has no IPv6."""
+    foreign = Rule(Family.IPV4, 7699, 51820, mark=51820, mark_mask=0xFFFFFFFF, invert=True, protocol="boot")
+    routes = tuple(Route(family.everything, 51820, "wq0", protocol="boot") for family in FAMILIES)
+    seen = around(network, "tokyo")
+    return replace(seen, rules=(foreign,), routes=(*seen.routes, *routes), ipv6=False)
+
+
+PORTALS, HUB, NARROW = portals_network(), hub_network(), narrow_network()
+CASES: dict[str, tuple[Network, Surroundings]] = {
+    **{f"portals.{name}": (PORTALS, around(PORTALS, name)) for name in PORTALS.by_name},
+    **{f"hub.{name}": (HUB, around(HUB, name)) for name in HUB.by_name},
+    **{f"narrow.{name}": (NARROW, around(NARROW, name)) for name in NARROW.by_name},
+    "in-front.tokyo": (PORTALS, behind_a_full_tunnel(PORTALS)),
+    "stated.nyc": (PORTALS, Surroundings(stated=True)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_states_read_as_written_down(case: str) -> None:
+    """The whole state of one host."""
+    network, surroundings = CASES[case]
+    name = case.rpartition(".")[2]
+    text = state_text(compile_host(network, lock_of(network), name, surroundings))
+    expected = GOLDEN / f"{case}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        expected.parent.mkdir(exist_ok=True)
+        expected.write_text(text)
+    assert text == expected.read_text()
+
+
+def test_no_golden_text_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(CASES)

@@ -1,0 +1,180 @@
+"""The POSIX script: read by people, and run under busybox ash with either firewall, carrying real packets.
+
+client ── eth2 nyc eth0 ── inet ── eth0 paris          portal nyc.eth2 → paris
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal
+from tests.core.render.namespace import ALONE
+from tests.core.render.states import nyc
+from warren.core.compile import compile_network
+from warren.core.render.script import render_script
+from warren.model.key import PublicKey, SecretRef
+from warren.model.network import Network
+from warren.model.state import DnsConfig, Hooks
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "script"
+
+
+def test_the_script_reads_as_in_the_golden_file() -> None:
+    assert render_script(nyc()) == (GOLDEN / "nyc.sh").read_text()
+
+
+@pytest.mark.parametrize("shell", [["busybox", "ash"], ["dash"], ["bash", "--posix"]])
+def test_shells_can_read_it(shell: list[str]) -> None:
+    conf = replace(
+        nyc(),
+        owner="conf:wg0",
+        hooks=Hooks(("echo '%i' \"$x\"",), ("b",), ("c",), ("d",)),
+        dns=(DnsConfig("portals", (ip_address("9.9.9.9"),), ("x",)),),
+    )
+
+    for state in (nyc(), conf):
+        assert subprocess.run([*shell, "-n"], input=render_script(state), text=True, capture_output=True).stderr == ""
+
+
+def test_no_secret_and_only_what_is_ours_is_in_it() -> None:
+    text = render_script(nyc())
+
+    assert "PresharedKey = $(cat /etc/warren/t.psk)" in text
+    assert " flush " not in text
+
+
+def test_a_key_is_read_out_of_a_conf(tmp_path: Path) -> None:
+    conf = tmp_path / "wg0.conf"
+    conf.write_text(
+        "[Interface]\nPrivateKey = AAA= # mine\nAddress=10.0.0.1\n"
+        "[Peer]\npresharedkey=BBB=\nPublicKey = P1=\n[Peer]\nPublicKey = P2=\nPresharedKey = CCC=\n"
+    )
+    link = replace(nyc().interfaces[0], private_key=SecretRef(str(conf), "PrivateKey"))
+    script = render_script(replace(nyc(), interfaces=(link,)))
+    function = script[script.index("conf_secret() {") : script.index("firewall_nft() {")]
+
+    def ask(*words: str) -> str:
+        script = f'{function}conf_secret "$@"'
+        return subprocess.run(
+            ["busybox", "ash", "-euc", script, "sh", str(conf), *words], capture_output=True, text=True
+        ).stdout
+
+    assert ask("PrivateKey") == "AAA=\n"
+    assert ask("PresharedKey", "P1=") == "BBB=\n"
+    assert ask("PresharedKey", "P2=") == "CCC=\n"
+    assert ask("PresharedKey", "P3=") == ""
+
+
+def two_hosts(where: Path) -> dict[str, str]:
+    """Make keys and the scripts of nyc and paris."""
+    hosts = []
+    for one in (
+        host("nyc", "198.51.100.10", lan("eth2", "192.168.21.1/24", "fd21::1/64")),
+        host("paris", "203.0.113.20"),
+    ):
+        path = where / f"{one.name}.key"
+        path.touch(0o600)
+        path.write_text(subprocess.run(["wg", "genkey"], capture_output=True, text=True).stdout)
+        public = subprocess.run(["wg", "pubkey"], stdin=path.open(), capture_output=True, text=True).stdout.strip()
+        hosts.append(replace(one, key=PublicKey(public), private_key=str(path)))
+    network = Network(name="portals", overlay=OVERLAY, hosts=tuple(hosts), portals=(portal("nyc.eth2", "paris"),))
+    states = compile_network(network, lock_of(network), {})
+    return {name: render_script(state) for name, state in states.items()}
+
+
+WORLD = r"""
+mount -t tmpfs tmpfs /run
+cd "$1"
+for ns in nyc paris inet client; do
+    ip netns add $ns; ip -n $ns link set lo up; mkdir -p run/$ns
+    ip netns exec $ns sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+done
+join() { ip link add $2 netns $1 type veth peer name $4 netns $3; ip -n $1 link set $2 up; ip -n $3 link set $4 up; }
+join nyc eth0 inet nyc; join paris eth0 inet paris; join client eth0 nyc eth2
+addr() { ns=$1 dev=$2; shift 2; for a in "$@"; do ip -n $ns addr add $a dev $dev; done; }
+addr inet nyc 198.51.100.1/24 2001:db8:1::1/64; addr nyc eth0 198.51.100.10/24 2001:db8:1::10/64
+addr inet paris 203.0.113.1/24 2001:db8:2::1/64; addr paris eth0 203.0.113.20/24 2001:db8:2::20/64
+addr inet lo 192.0.2.80/32 2001:db8:80::80/128
+addr nyc eth2 192.168.21.1/24 fd21::1/64; addr client eth0 192.168.21.2/24 fd21::2/64
+ip netns exec inet sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+for f in -4 -6; do
+    [ $f = -4 ] && a=198.51.100.1 b=203.0.113.1 c=192.168.21.1 || a=2001:db8:1::1 b=2001:db8:2::1 c=fd21::1
+    ip -n nyc $f route add default via $a; ip -n paris $f route add default via $b
+    ip -n client $f route add default via $c
+done
+ip netns exec nyc sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+nat='type nat hook postrouting priority 100; oifname eth0 masquerade;'
+ip netns exec nyc nft "table inet owner { chain p { $nat }; }"
+ip netns exec inet $PYTHON -c "$SERVER" & until ip netns exec inet ss -ltn | grep -q :80; do sleep 0.05; done
+
+ask() { for to in 192.0.2.80 2001:db8:80::80; do echo "$1 $(ip netns exec client $PYTHON -c "$CLIENT" $to)"; done; }
+state() {
+    for ns in nyc paris; do
+        echo "$ns"; ip -n $ns -br link; ip -n $ns rule; ip -n $ns -6 rule
+        ip -n $ns route show table all; ip -n $ns -6 route show table all
+        ip netns exec $ns nft -s list ruleset | grep -v '^\(table\|	chain\|		type\|	}\|}\|$\)' || :
+        ip netns exec $ns sysctl -a 2>/dev/null | grep 'forward\|rp_filter\|accept_ra '
+    done
+}
+on() { ns=$1; shift; ip netns exec $ns unshare -m sh -euc 'mount --bind "$0" /run; exec "$@"' "$PWD/run/$ns" "$@"; }
+
+state >before; ask before
+on nyc busybox ash nyc.sh up; on paris busybox ash paris.sh up; ask up
+on nyc busybox ash nyc.sh up; ask again
+on nyc ip link del portals-paris; ask gone
+on nyc busybox ash nyc.sh up; ask repaired
+for f in -4 -6; do while ip -n nyc $f rule del protocol 77; do :; done 2>/dev/null; done; ask unruled
+on nyc busybox ash nyc.sh down; on paris busybox ash paris.sh down; ask down
+state >after
+diff before after && echo same
+"""
+SERVER = """
+import socket
+s = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+while True:
+    c, who = s.accept()
+    c.sendall(who[0].removeprefix("::ffff:").encode()); c.close()
+"""
+CLIENT = """
+import socket, sys
+try:
+    # A handshake that was lost because the far side was not up yet is tried again after 5 s.
+    print(socket.create_connection((sys.argv[1], 80), timeout=9).recv(99).decode())
+except OSError as error:
+    print("blocked")
+"""
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("firewall", ["nft", "iptables"])
+def test_packets_leave_by_the_exit_under_busybox_ash(tmp_path: Path, firewall: str) -> None:
+    for name, script in two_hosts(tmp_path).items():
+        (tmp_path / f"{name}.sh").write_text(script)
+    names = {"PYTHON": sys.executable, "SERVER": SERVER, "CLIENT": CLIENT, "WARREN_FIREWALL": firewall}
+    namespace = [*ALONE, "env", *(f"{name}={value}" for name, value in names.items())]
+
+    run = subprocess.run(
+        [*namespace, "sh", "-euc", WORLD, "sh", str(tmp_path)], capture_output=True, text=True, timeout=180
+    )
+
+    direct = ["198.51.100.10", "2001:db8:1::10"]
+    by_paris = ["203.0.113.20", "2001:db8:2::20"]
+    expected = [("before", direct), ("up", by_paris), ("again", by_paris), ("gone", ["blocked"] * 2)]
+    expected += [("repaired", by_paris), ("unruled", ["blocked"] * 2), ("down", direct)]
+    lines = [f"{when} {seen}" for when, both in expected for seen in both]
+    assert run.stdout.splitlines() == [*lines, "same"], run.stderr
+
+
+def test_two_networks_keep_their_iptables_chains_apart() -> None:
+    long = replace(nyc(), owner="a-network-with-a-long-name")
+    scripts = [render_script(replace(s, tables=(replace(s.tables[0], name=s.table_name),))) for s in (nyc(), long)]
+
+    chains = [{word for word in script.split() if word.startswith(":WARREN-")} for script in scripts]
+
+    assert not chains[0] & chains[1] and all(len(name) <= 29 for names in chains for name in names)

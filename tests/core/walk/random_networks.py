@@ -1,0 +1,166 @@
+"""Network files made at random: hosts, NATs, LANs that overlap, portals, chains, families, faults, expectations.
+
+What check refuses is taken out line by line, so that every file is one that a person could have written. The
+expectations ask; what they promise is nonsense.
+"""
+
+from __future__ import annotations
+
+import random
+from base64 import b64encode
+from collections.abc import Iterator
+
+from warren.core.load import Loaded, load
+from warren.model.diagnostic import Severity
+
+_MAPPINGS = ("endpoint-independent", "address-dependent", "address-and-port-dependent")
+_PUBLIC = ("1.1.1.1", "8.8.4.4", "2606:4700::1111", "2a00:1450::5")
+
+
+def random_network(seed: int, questions: int = 10) -> Loaded:
+    """Make a network that check has nothing against; the same seed gives the same file."""
+    chance = random.Random(seed)
+    while True:
+        text = _text(chance, questions)
+        for _ in range(8):
+            loaded = load(text.encode(), None, f"seed-{seed}.yaml", _key)
+            wrong = {one.where.line for one in loaded.diagnostics if one.severity is Severity.ERROR}
+            if not wrong:
+                return loaded
+            text = "\n".join("" if at in wrong else line for at, line in enumerate(text.splitlines(), start=1)) + "\n"
+
+
+def _key(name: str) -> str:  # type: ignore[return]
+    return b64encode(random.Random(name).randbytes(32)).decode()
+
+
+class _Maker:
+    """One file in the making."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.names = ["ash", "birch", "cedar", "elm", "fir"][: chance.randint(2, 5)]
+        self.public = {name for name in self.names if chance.random() < 0.5} or {self.names[0]}
+        self.lans: dict[str, list[tuple[str, str, str]]] = {}
+        self.six = False
+
+    def odds(self, part: float) -> bool:
+        """Say yes with a probability."""
+        return self.chance.random() < part
+
+    def hosts(self) -> Iterator[str]:
+        """Write the hosts; LANs come from a small pool, so that some overlap."""
+        chance = self.chance
+        for at, name in enumerate(self.names):
+            self.lans[name] = []
+            yield f"  {name}:"
+            yield "    uplink: wan"
+            if name in self.public:
+                literal = chance.choice([f"203.0.113.{at + 10}", f"{name}.example.net", f"{name}.example.net"])
+                if self.odds(0.1):  # then everybody must have IPv6, or nobody need ever dial
+                    self.six, literal = True, f"[2001:db8:f{at}::1]"
+                yield f"    endpoint: '{literal}:51820'"
+            lans = []
+            for lan in ("lan0", "lan1")[: chance.choice((0, 1, 1, 2, 2))]:
+                net = chance.choice((1, 2, 10 + 2 * at, 11 + 2 * at, 11 + 2 * at))
+                v4, v6 = f"192.168.{net}", f"fd11:{net}:" if self.odds(0.8) else f"2001:db8:a{net}:"
+                both = f"['{v4}.1/24', '{v6}:1/64']" if self.odds(0.6) else f"'{v4}.1/24'"
+                closed = ", closed: true" if self.odds(0.1) else ""
+                lans.append(f"{lan}: {{address: {both}{closed}}}")
+                self.lans[name].append((lan, v4, v6))
+            if lans:
+                yield "    lans: {" + ", ".join(lans) + "}"
+
+    def place(self, hosts: list[str] | None = None) -> str:
+        """Name a host, a LAN, an address of one, or a machine by its MAC."""
+        name = self.chance.choice(hosts or self.names)
+        lans = self.lans[name]
+        if not lans or self.odds(0.25):
+            return name
+        lan, v4, v6 = self.chance.choice(lans)
+        kind = self.chance.random()
+        if kind < 0.7:
+            return f"{name}.{lan}"
+        if kind < 0.8:
+            return f"{name}.{v4}.{self.chance.randint(50, 52)}"
+        if kind < 0.85:
+            return f"{name}.{v4}.64/26"
+        if kind < 0.9:
+            return f"{name}.{v6}:51"
+        return f"{name}.{lan}.02:00:5e:00:00:0{self.chance.randint(1, 3)}"
+
+    def portals(self) -> Iterator[str]:
+        """Write portals, some of them chains, some with exceptions."""
+        for _ in range(self.chance.randint(1, 4)):
+            source = self.place()
+            others = [name for name in self.names if name != source.partition(".")[0]]
+            exit_ = self.chance.choice(others)
+            relays = [name for name in others if name != exit_]
+            words = [f"from: '{source}'", f"exit: {exit_}"]
+            if relays and self.odds(0.3):
+                words.append(f"via: [{self.chance.choice(relays)}]")
+            if self.odds(0.3):
+                words.append(f"family: {self.chance.choice(('ipv4', 'ipv6'))}")
+            if self.odds(0.25):
+                words.append(
+                    f"except: [{self.chance.choice(('8.0.0.0/8', '1.1.1.0/24', chr(39) + '2a00::/16' + chr(39)))}]"
+                )
+            if self.odds(0.2):
+                words.append("nat: snat")
+            yield "  - {" + ", ".join(words) + "}"
+
+    def expects(self, count: int) -> Iterator[str]:
+        """Write questions."""
+        for _ in range(count):
+            source, down = self.place(), ""
+            target = self.chance.choice(_PUBLIC) if self.odds(0.55) else self.place()
+            if self.odds(0.2):
+                broken = self.chance.choice(self.names)
+                others = [name for name in self.names if name != broken]
+                broken = f"{broken}-{self.chance.choice(others)}" if self.odds(0.5) else broken
+                down = f", when: {{down: [{broken}]}}"
+            elif self.odds(0.1):
+                source, target = "internet", self.chance.choice(self.names)
+            if source != target:
+                yield f"  - {{from: '{source}', to: '{target}', arrives: true{down}}}"
+
+    def lab(self) -> Iterator[str]:
+        """Write NATs, where hosts stand, and links."""
+        chance = self.chance
+        boxes = []
+        for name in ("cafe", "cgnat", "box")[: chance.randint(1, 3)]:
+            mapping, filtering = chance.choice(_MAPPINGS), chance.choice(_MAPPINGS)
+            ports = chance.choice(("preserving", "sequential", "random"))
+            boxes.append(name)
+            yield f"    {name}: {{mapping: {mapping}, filtering: {filtering}, ports: {ports}}}"
+        yield "  place:"
+        for name in self.names:
+            # A NAT stands in one place only: box is always behind cgnat.
+            ways = ["internet", "cafe", "[cgnat, box]", "cgnat"]
+            known = [
+                way for way in ways if all(part.strip() in ("internet", *boxes) for part in way.strip("[]").split(","))
+            ]
+            yield f"    {name}: {'internet' if name in self.public else chance.choice(known)}"
+        yield "  links:"
+        for name in self.names:
+            words = [f"mtu: {chance.choice((1400, 1460, 1500))}"] if self.odds(0.4) else []
+            words += ["ipv6: false"] if self.odds(0.15) and not self.six else []
+            if words:
+                yield f"    {name}: {{{', '.join(words)}}}"
+
+
+def _text(chance: random.Random, questions: int) -> str:
+    maker = _Maker(chance)
+    overlay = chance.choice(("[10.99.0.0/24, 'fd99::/64']",) * 3 + ("[10.99.0.0/24]", "['fd99::/64']"))
+    lines = ["network: grove", f"overlay: {overlay}"]
+    if maker.odds(0.7):
+        lines.append(f"hub: {chance.choice(sorted(maker.public))}")
+    lines += ["hosts:", *maker.hosts(), "portals:", *maker.portals(), "expect:", *maker.expects(questions)]
+    lines += ["lab:", "  nats:", *maker.lab()]
+    return "\n".join(lines) + "\n"
+
+
+def show(seed: int) -> None:
+    """Print a seed's file."""
+    loaded = random_network(seed)
+    print("\n".join(source.text for source in loaded.sources))
