@@ -20,13 +20,16 @@ from warren.model.prefix import FAMILIES, Address, Family, Interface, Prefix
 class Lan:
     """One network behind a host: a device of the host and the host's addresses on it.
 
-    `name` is the device. `closed` LANs are announced to nobody (blueprint section 1).
+    `name` is the device. `closed` LANs are announced to nobody (blueprint section 1). `maps` are the prefixes as
+    which the others see the LAN's own, one for each family that is mapped, 1:1; `map_auto`: the lock allots them.
     """
 
     name: str
     addresses: tuple[Interface, ...]
     closed: bool = False
     at: Where | None = None
+    maps: tuple[Prefix, ...] = ()
+    map_auto: bool = False
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
@@ -70,14 +73,16 @@ class PlaceKind(StrEnum):
     LAN = "lan"
     PREFIX = "prefix"  # an address or a prefix of one of the host's LANs
     MAC = "mac"  # one device of a LAN
+    DEVICE = "device"  # a stock WireGuard app of `devices:`
     INTERNET = "internet"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`host`, `host.lan`, `host.prefix`, `host.lan.MAC` or `internet`.
+    """`host`, `host.lan`, `host.prefix`, `host.lan.MAC`, `device` or `internet`.
 
-    `lan` is filled in for a PREFIX too (the LAN that holds it); `mac` is lower case with colons.
+    `lan` is filled in for a PREFIX too (the LAN that holds it); `mac` is lower case with colons. Of a DEVICE,
+    `device` is its name and `host` the one its tunnel ends at.
     """
 
     kind: PlaceKind
@@ -85,11 +90,14 @@ class Place:
     lan: str = ""
     prefix: Prefix | None = None
     mac: str = ""
+    device: str = ""
     at: Where | None = None
 
     def __str__(self) -> str:
         if self.kind is PlaceKind.INTERNET:
             return "internet"
+        if self.kind is PlaceKind.DEVICE:
+            return self.device
         if self.kind is PlaceKind.HOST:
             return self.host
         if self.kind is PlaceKind.LAN:
@@ -132,6 +140,86 @@ class Portal:
     families: tuple[Family, ...] = FAMILIES
     nat: Nat = Nat.AUTO
     if_down: IfDown = IfDown.BLOCK
+    at: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A stock WireGuard app: its configuration is rendered, and warren never runs on it.
+
+    Its tunnel ends at the host `into`, through the gateway `via` where `into` cannot be dialled itself. It may
+    begin flows to `reach` and nothing else; `full_tunnel`: also to the internet, by the uplink of `into`. `dns` are
+    the resolvers it is told.
+    """
+
+    name: str
+    key: PublicKey
+    into: str
+    via: str = ""
+    reach: tuple[Place, ...] = ()
+    full_tunnel: bool = False
+    dns: tuple[Address, ...] = ()
+    at: Where | None = None
+
+
+class SourceKept(StrEnum):
+    """Which source a published service sees: the true client's, or an address of the gateway."""
+
+    KEPT = "kept"
+    SNAT = "snat"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """`tcp/8000-8100→80`: inclusive ports of one protocol, and where they lead.
+
+    `to` is None for the same ports, else as many ports as the range holds, or one for all of them.
+    """
+
+    proto: str
+    first: int
+    last: int
+    to: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        own = f"{self.proto}/{_range(self.first, self.last)}"
+        return own if self.to is None else f"{own}→{_range(*self.to)}"
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Ports of the public address of `gateway` lead to `to`: a host, an address on a host's LAN, or a device.
+
+    `ports` None is `all`: TCP, UDP, ICMP echo and other protocols, but for `exceptions` and what the gateway itself
+    listens on.
+    """
+
+    gateway: str
+    to: Place
+    ports: tuple[PortRange, ...] | None = None
+    exceptions: tuple[PortRange, ...] = ()
+    source: SourceKept = SourceKept.KEPT
+    at: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delegate:
+    """An IPv6 prefix that is routed to the host `source`, for LANs of the host `to`, announced there and never NATed.
+
+    `prefix` None follows what the device `follow` of `source` has. `proxy`: the prefix is only on `source`'s own link
+    (a /64), so `source` answers neighbour discovery for what is behind `to`.
+    """
+
+    source: str
+    to: str
+    lans: tuple[str, ...]
+    prefix: Prefix | None = None
+    follow: str = ""
+    proxy: bool = False
     at: Where | None = None
 
 
@@ -266,6 +354,9 @@ class Network:
     portals: tuple[Portal, ...] = ()
     expects: tuple[Expect, ...] = ()
     lab: Lab | None = None
+    devices: tuple[Device, ...] = ()
+    publishes: tuple[Publish, ...] = ()
+    delegates: tuple[Delegate, ...] = ()
     file: str = "network.yaml"
 
     @cached_property
