@@ -24,7 +24,7 @@ from warren.lab.service import Services
 from warren.lab.sight import Eye, Sighting, show_to_eyes
 from warren.lab.spaces import MS_BIND, LabError, Spaces, mount
 from warren.lab.topology import INTERNET, SWITCH, Wiring, host_space, wire
-from warren.lab.works import applier, on_each
+from warren.lab.works import Works, applier, on_each
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.model.prefix import Address, Family
@@ -47,6 +47,7 @@ class Lab:
     wiring: Wiring
     spaces: Spaces
     backend: Backend
+    works: Works = applier
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     eyes: dict[str, Eye] = field(default_factory=dict)
     asked: dict[str, Ask] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Lab:
         dialled = {host.name for host in self.network.hosts if host.endpoint is not None}
         reached: dict[str, HostState] = {}
         for wave in (names & dialled, names - dialled):
-            reached |= on_each(self.spaces, sorted(wave), applier(self.network, self.lock))
+            reached |= on_each(self.spaces, sorted(wave), self.works(self.network, self.lock))
         self._wake(reached)
         return reached
 
@@ -209,8 +210,11 @@ def _nudge(address: Address) -> None:
         sender.sendto(b"", (str(address), 9))
 
 
-def bring_up(network: Network, lock: Lock | None) -> Lab:
-    """Build a network's world and apply it on every host; the process must be `enclose`d. Raises LabError."""
+def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab:
+    """Build a network's world and apply it on every host; the process must be `enclose`d. Raises LabError.
+
+    `works` is how it is applied: as `warren apply` does it, or by what was rendered for another tool.
+    """
     from warren.sys.backend import detect, require
 
     backend = detect()
@@ -223,7 +227,7 @@ def bring_up(network: Network, lock: Lock | None) -> Lab:
     _name_hosts(world)
     spaces = build(wiring)
     write_keys(files)
-    lab = Lab(keyed, complete, world, wiring, spaces, backend)
+    lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
     lab.apply(host.name for host in keyed.hosts)
     lab.open_eyes()
     lab.serve_people()
