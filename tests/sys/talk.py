@@ -24,7 +24,8 @@ while True:
 """
 _CLIENT = """
 import socket, sys
-sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20)
+source = (sys.argv[3], 0) if sys.argv[3] else None
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20, source_address=source)
 lines = sock.makefile("rw")
 print("connected", flush=True)
 for line in sys.stdin:
@@ -44,11 +45,11 @@ class Echo:
 
 
 class Talk:
-    """An open TCP connection from a box."""
+    """An open TCP connection from a box, from an address of its own if one is named."""
 
-    def __init__(self, box: Box, address: str, port: int) -> None:
+    def __init__(self, box: Box, address: str, port: int, source: str = "") -> None:
         self.process = box.popen(
-            sys.executable, "-c", _CLIENT, address, str(port), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            sys.executable, "-c", _CLIENT, address, str(port), source, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self._line(25) == "connected"
 

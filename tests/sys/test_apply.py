@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from tests.core.compile.networks import portal
 from tests.sys.boxes import difference
 from tests.sys.foreign import furnish, outside
-from tests.sys.site import ANYWHERE, Site, site
+from tests.sys.site import ANYWHERE, Site, lock_of, site
 from warren.core.plan import describe
+from warren.model.network import Endpoint
 from warren.model.prefix import Family
 from warren.model.state import Backend
 from warren.sys import journal, register
@@ -137,6 +140,47 @@ def test_a_device_of_somebody_else_is_not_taken(here: Site) -> None:
         here.apply(here.default(), "nyc")
 
     assert difference(before, here["nyc"].picture()) == ""
+
+
+def test_a_name_that_stands_for_nothing_yet_keeps_no_other_tunnel_down(tmp_path: Path) -> None:
+    """The peer is made without an endpoint, and said; once the name is known the next apply sets it."""
+    with site(tmp_path, "nyc", "paris", "tokyo") as here:
+        nyc, plain = here["nyc"], here.default()
+        nyc.sh("mkdir -p /run/u /run/w; mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/u,workdir=/run/w /etc")
+        nyc.sh("echo 'nameserver 127.0.0.1' > /etc/resolv.conf")
+        hosts = (
+            here.hosts["nyc"],
+            here.hosts["paris"],
+            replace(here.hosts["tokyo"], endpoint=Endpoint("tokyo.example", 51820)),
+        )
+        named = replace(plain, hosts=hosts)
+
+        began = time.monotonic()
+        applied = here.apply(named, "nyc")
+        assert time.monotonic() - began < 30
+        assert applied.unfound == (Endpoint("tokyo.example", 51820),)
+        assert "tokyo.example stands for no address now, so tokyo cannot be dialled" in applied.missed[0]
+        tokyo = f"{here.hosts['tokyo'].key}\t"
+        assert f"{tokyo}(none)" in nyc.sh("wg show all endpoints")
+        here.apply(plain, "paris")
+        locked = lock_of(named).by_name["paris"]
+        nyc.sh(f"ping -c1 -W8 {locked.addresses[0]}")
+
+        again = here.apply(named, "nyc")
+        assert (again.items, again.unfound) == ((), applied.unfound)
+        nyc.sh("echo '203.0.113.30 tokyo.example' >> /etc/hosts")
+        found = here.apply(named, "nyc")
+        assert (len(found.items), found.missed) == (1, ())
+        assert f"{tokyo}203.0.113.30:51820" in nyc.sh("wg show all endpoints")
+        assert here.prepare(named, "nyc").plan.items == ()
+
+        # A declared endpoint that is another now is set as soon as it can be, though the peer has one.
+        moved = replace(named, hosts=(*hosts[:2], replace(hosts[2], endpoint=Endpoint("moved.example", 51820))))
+        assert here.apply(moved, "nyc").unfound
+        assert f"{tokyo}203.0.113.30:51820" in nyc.sh("wg show all endpoints")
+        nyc.sh("echo '203.0.113.31 moved.example' >> /etc/hosts")
+        assert here.apply(moved, "nyc").missed == ()
+        assert f"{tokyo}203.0.113.31:51820" in nyc.sh("wg show all endpoints")
 
 
 def test_a_lost_memory_is_no_lost_host(here: Site) -> None:

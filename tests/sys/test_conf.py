@@ -294,6 +294,31 @@ def test_reload_turns_a_split_tunnel_into_a_full_one_and_back(world: World) -> N
     assert difference(before, world.client.picture()) == ""
 
 
+@pytest.mark.parametrize("read_only", [False, True], ids=["", "settings read-only"])
+def test_reload_of_one_address_of_a_subnet_leaves_the_others_and_their_sessions(world: World, read_only: bool) -> None:
+    """The kernel takes the later addresses of a subnet away with the first, and with the last one every route."""
+    world.client.sh("echo 0 > /proc/sys/net/ipv4/conf/all/promote_secondaries")
+    before = world.conf("a", "10.1.0.0/24, 1.1.1.1/32", "MTU = 1300")
+    aliased = before.read_text().replace("10.1.0.2/24", "10.1.0.77/24, 10.1.0.2/24, fd00:1::2/64")
+    before.write_text(aliased)
+    world.up(before)
+    world.client.sh("ip addr add 10.1.0.99/24 dev ta")
+    if read_only:
+        world.client.sh("mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys")
+    with Talk(world.client, ANYWHERE, PORT, BY_A) as talk:
+        assert talk.say("before") == BY_A
+        before.write_text(aliased.replace("10.1.0.77/24, ", "").replace("fd00:1::2/64", "fd00:1::2/48, 10.1.0.78/24"))
+        done = warren(world.client, "reload", str(before))
+        assert done.returncode == 0, done.stderr
+        assert talk.say("after") == BY_A
+    addresses = world.client.sh("ip -o addr show dev ta")
+    wanted = ["10.1.0.2/24", "10.1.0.78/24", "fd00:1::2/48"] + ([] if read_only else ["10.1.0.99/24"])
+    assert [one for one in wanted if one not in addresses] == [], addresses
+    assert "10.1.0.77" not in addresses and "fd00:1::2/64" not in addresses
+    assert "10.1.0.0/24" in world.client.sh("ip route show dev ta")
+    assert "ta: nothing to change" in warren(world.client, "reload", str(before)).stdout
+
+
 def test_reload_leaves_alone_what_hooks_and_hands_have_done(lone: Box) -> None:
     hooks = "PostUp = ip addr add 10.7.0.1/24 dev %i; ip link set %i mtu 1380; wg set %i fwmark 77"
     conf = simple(lone, hooks)

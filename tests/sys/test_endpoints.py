@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from tests.sys.boxes import Box, boxes
 from warren.model.network import Endpoint
-from warren.sys.endpoints import path_mtu, resolve
+from warren.sys.endpoints import look_up, path_mtu, resolve
 from warren.sys.errors import HostError
 
 
@@ -47,6 +49,27 @@ def test_a_name_that_stands_for_nothing_is_an_error(error: int, waits: int, monk
     with pytest.raises(HostError, match=r"vpn\.example:1 stands for no address"):
         resolve([Endpoint("vpn.example", 1)], waited.append)
     assert len(waited) == waits
+
+
+def test_names_are_asked_for_together_and_nobody_waits_for_the_slowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver alone is made up: one name answers when all have been asked for, one never does, one is not."""
+    asked = threading.Barrier(3, timeout=10)
+    for_ever = threading.Event()
+
+    def lookup(host: str, *_: object, **__: object) -> object:
+        asked.wait()
+        if host == "slow.example":
+            for_ever.wait(10)
+        if host == "gone.example":
+            raise socket.gaierror(socket.EAI_NONAME, "no")
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.9", 1))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    names = [Endpoint(f"{word}.example", 7) for word in ("good", "slow", "gone")]
+    began = time.monotonic()
+    assert look_up([*names, names[0]], 0.5) == {names[0]: Endpoint("192.0.2.9", 7)}
+    assert time.monotonic() - began < 5
+    for_ever.set()
 
 
 @pytest.fixture

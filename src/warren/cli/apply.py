@@ -36,8 +36,7 @@ def apply(ctx: click.Context, file: str | None, host: str, seconds: float | None
     if at_boot:
         if file or host or seconds:
             raise click.UsageError("--at-boot takes neither FILE nor --host nor --confirm")
-        _boot(as_json)
-        return
+        ctx.exit(_boot(as_json))
     if not file:
         raise click.UsageError("FILE is missing")
     from warren.cli.done import told
@@ -64,7 +63,8 @@ def apply(ctx: click.Context, file: str | None, host: str, seconds: float | None
     _show(name, network.name, applied, seconds)
 
 
-def _boot(as_json: bool) -> None:
+def _boot(as_json: bool) -> int:
+    """Bring back what was confirmed; status 1, for the init system to try again, if a name was not found yet."""
     from warren.cli.done import told
     from warren.cli.view import show
     from warren.sys.apply import at_boot
@@ -80,6 +80,7 @@ def _boot(as_json: bool) -> None:
         _show("", owner, applied)
     if not done and not as_json:
         show("nothing has been confirmed on this host, so there is nothing to bring back")
+    return 1 if any(applied.unfound for applied in done.values()) else 0
 
 
 def _show(host: str, owner: str, applied: Applied, seconds: float | None = None) -> None:

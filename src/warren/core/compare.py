@@ -53,6 +53,11 @@ def sysctl_device(name: str) -> str:
     return parts[3].replace("/", ".") if len(parts) > 4 and parts[2] in ("conf", "neigh") else ""
 
 
+def promote_secondaries(device: str) -> str:
+    """Name the setting with which a device keeps an IPv4 subnet's other addresses when the first of them goes."""
+    return f"net.ipv4.conf.{device.replace('.', '/')}.promote_secondaries"
+
+
 def route_key(route: Route) -> RouteKey:
     """Give what the kernel tells two routes of a table apart by."""
     metric = route.metric or (1024 if route.prefix.version == 6 else 0)

@@ -24,6 +24,7 @@ from warren.core.compare import (
     normal_route,
     peer_fields,
     plain_rule,
+    promote_secondaries,
     route_key,
     same_table,
     satisfied,
@@ -56,7 +57,7 @@ from warren.model.change import (
     SetSysctl,
 )
 from warren.model.endpoint import Endpoint
-from warren.model.prefix import Prefix
+from warren.model.prefix import Interface, Prefix
 from warren.model.state import HostState, Peer, Route, RouteKind, Rule, WgInterface
 
 _FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
@@ -141,6 +142,7 @@ class _Diff:
         for interface in new:
             yield from (AddAddress(interface.name, address) for address in interface.addresses)
         for was, interface in kept:
+            yield from (DropAddress(was.name, address) for address in _resized(was, interface))
             yield from (AddAddress(interface.name, a) for a in missing(interface.addresses, was.addresses))
         yield from self._sysctls(of_devices=True)
         yield from (SetDns(config) for config in missing(self.desired.dns, self.observed.dns))
@@ -158,7 +160,7 @@ class _Diff:
             routes = [route for route in routes if route.device not in gone_names]
         yield from _drop_routes(self.desired.routes, routes)
         for was, interface in kept:
-            yield from (DropAddress(was.name, address) for address in missing(was.addresses, interface.addresses))
+            yield from _drop_addresses(was, interface)
         for was, interface in kept:
             keys = {peer.public_key for peer in interface.peers}
             yield from (DropPeer(was.name, peer) for peer in was.peers if peer.public_key not in keys)
@@ -270,6 +272,26 @@ def _alter_links(kept: Sequence[tuple[WgInterface, WgInterface]]) -> Iterator[Ch
             altered[at] = (free, after)
             yield SetLink(was, free)
     yield from (SetLink(was, after) for was, after in altered)
+
+
+def _resized(was: WgInterface, interface: WgInterface) -> tuple[Interface, ...]:
+    """IPv6 addresses whose prefix length alone changes: the kernel takes no second one with the same address."""
+    came = {address.ip for address in missing(interface.addresses, was.addresses)}
+    went = missing(was.addresses, interface.addresses)
+    return tuple(address for address in went if address.version == 6 and address.ip in came)
+
+
+def _drop_addresses(was: WgInterface, interface: WgInterface) -> Iterator[Change]:
+    """Take addresses away, and have the kernel keep the others of their subnets, whoever set them.
+
+    An IPv4 address takes all that were added to its subnet after it along, and the last one the device's routes,
+    unless they may be promoted (ip-sysctl: promote_secondaries); the setting goes with the device.
+    """
+    resized = _resized(was, interface)
+    gone = [address for address in missing(was.addresses, interface.addresses) if address not in resized]
+    if any(address.version == 4 and address.network.prefixlen < 32 for address in gone):
+        yield SetSysctl(promote_secondaries(was.name), "1", "")
+    yield from (DropAddress(was.name, address) for address in gone)
 
 
 def _make_routes(wanted: Sequence[Route], present: Sequence[Route]) -> Iterator[Change]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from warren.core.compare import promote_secondaries, sysctl_device
 from warren.core.render.ip import prefix_word
 from warren.model.change import (
     AddAddress,
@@ -82,6 +83,8 @@ class Reasons:
                 return _table_reason(change)
             case DropTable():
                 return "the guard goes last"
+            case SetSysctl() if change.name == promote_secondaries(sysctl_device(change.name)):
+                return "the other addresses of a subnet stay when one goes"
             case SetSysctl():
                 return self._sysctl_why.get(change.name, "as it was before") or "this network needs it"
             case AddLink():

@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 
 from warren.core.compare import sysctl_device
 from warren.core.conf.overlook import overlook
+from warren.core.dialled import as_reached, names_in, with_addresses
 from warren.core.diff import diff
 from warren.core.render.commands import commands
 from warren.core.render.services import Tools
-from warren.model.change import AddLink, Command, Item, SetSysctl
+from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, SetSysctl
+from warren.model.endpoint import Endpoint
 from warren.model.state import Hooks, HostState
 from warren.sys import confirm, ip, journal, nft, register, sysctl
+from warren.sys.endpoints import look_up
 from warren.sys.errors import HostError
 from warren.sys.journal import Journal, Window
 from warren.sys.machine import Machine
@@ -25,15 +28,23 @@ from warren.sys.observe import View, live_sets, observe
 from warren.sys.run import MissingProgram, Run
 from warren.sys.signals import Interrupted, noted
 
-ROUNDS = 3  # the kernel changes settings along with others: they are put right in a second round
+ROUNDS = 3
+# What the kernel changes along with something else is put right in a second round: settings with settings; where
+# settings cannot be written (diff.py), the addresses and routes that go with the first address of an IPv4 subnet.
+_ALONG = (SetSysctl, AddAddress, AddRoute)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done. `missed` says what could not be, for want of a program that is not essential."""
+    """What was done.
+
+    `missed` says what could not be, for want of a program that is not essential, or of an address: `unfound` are the
+    endpoints whose names stood for none.
+    """
 
     items: tuple[Item, ...] = ()
     missed: tuple[str, ...] = ()
+    unfound: tuple[Endpoint, ...] = ()
     window: Window | None = None
 
 
@@ -98,6 +109,8 @@ class Change:
         self.before = view.journal
         self.opened: Window | None = None
         self.missed: list[str] = []
+        self.addresses: dict[Endpoint, Endpoint] = {}  # that endpoints' names stand for
+        self.unfound: list[Endpoint] = []
 
     def make(self, desired: HostState, file: str, *, seconds: float | None = None, confirms: bool = True) -> Applied:
         """Reach `desired`, or undo what was done towards it and raise ApplyFailed.
@@ -107,7 +120,7 @@ class Change:
         """
         self.view = replace(self.view, desired=desired)
         observed = observe(self.view, self.machine.read)
-        items = changes(self.view, desired, observed, self.machine.read)
+        items = self._changes(desired, observed)
         self._refuse_foreign(items)
         self._remember(desired, file)
         done: tuple[Item, ...] = ()
@@ -121,8 +134,25 @@ class Change:
             if isinstance(cause, (HostError, Interrupted, KeyboardInterrupt)):
                 raise ApplyFailed(cause, undone, trouble) from cause
             raise
-        self._settle(desired, self.opened, desired if confirms and seconds is None else self.before.confirmed)
-        return Applied(done, tuple(self.missed), self.opened)
+        reached = as_reached(desired, self.unfound, self.before.applied)
+        self._settle(reached, self.opened, desired if confirms and seconds is None else self.before.confirmed)
+        return Applied(done, tuple(self.missed), tuple(self.unfound), self.opened)
+
+    def _changes(self, desired: HostState, observed: HostState) -> tuple[Item, ...]:
+        """List what has to be done, with addresses for names: wg itself would ask for each, one after the other."""
+        items = changes(self.view, desired, observed, self.machine.read)
+        names = names_in(items)
+        new = [name for name in names if name not in self.addresses and name not in self.unfound]
+        self.addresses |= look_up(new)
+        again = "reload" if desired.is_conf else "apply"
+        for endpoint in new:
+            if endpoint not in self.addresses:
+                self.unfound.append(endpoint)
+                self.missed.append(
+                    f"{endpoint.host} stands for no address now, so {names[endpoint]} cannot be dialled; when `getent "
+                    f"hosts {endpoint.host}` answers, run `warren {again}` again"
+                )
+        return with_addresses(items, self.addresses)
 
     def _refuse_foreign(self, items: tuple[Item, ...]) -> None:
         """Refuse to make a device whose name somebody else's has."""
@@ -162,10 +192,10 @@ class Change:
             self._carry_out(items, stopped)
             self._note_installed(desired)
             observed = observe(self.view, self.machine.read)
-            items = changes(self.view, desired, observed, self.machine.read)
+            items = self._changes(desired, observed)
             if not items:
                 return done
-            if not all(isinstance(item.change, SetSysctl) for item in items):
+            if not all(isinstance(item.change, _ALONG) for item in items):
                 break
         left = "; ".join(f"{item.rune} {type(item.change).__name__}: {item.reason}" for item in items[:5])
         raise HostError(f"every command succeeded, but the host is not as it should be; what still differs: {left}")
@@ -210,7 +240,7 @@ class Change:
                 if not observed.interfaces:  # a conf's device never came to be: there is nothing for hooks to undo
                     hookless = replace(desired, hooks=Hooks())
                     self.view = replace(self.view, journal=replace(self.view.journal, applied=hookless))
-                self._reach(back, changes(self.view, back, observed, self.machine.read), stopped)
+                self._reach(back, self._changes(back, observed), stopped)
         except HostError as error:
             # The journal keeps both states, so that the next attempt knows what may be there; and the guard stays.
             journal.save(self.machine.store, replace(held, window=self.opened or self.before.window))

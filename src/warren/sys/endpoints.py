@@ -1,7 +1,8 @@
-"""The ways to a conf's endpoints: which addresses they stand for, and what fits through.
+"""The ways to endpoints: which addresses they stand for, and what fits through.
 
-Names are looked up before anything is made, as often as wg(8) would (WG_ENDPOINT_RESOLUTION_RETRIES): who waits for
-DNS at boot waits with nothing half done.
+Names are looked up before anything is made. A conf's are, as often as wg(8) would (WG_ENDPOINT_RESOLUTION_RETRIES):
+it has one tunnel, and who waits for DNS at boot waits with nothing half done. A network's are looked up once, all at
+the same time and within seconds: one name that is gone must not keep the other tunnels down.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from warren.model.change import Command
 from warren.model.endpoint import Endpoint
@@ -20,6 +24,8 @@ from warren.sys.run import Run, run
 RETRIES = 15
 _PERMANENT = (socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _LONGEST_PAUSE = 20.0
+LOOKUP = 5.0  # seconds for all names of a network together
+AT_ONCE = 32  # names asked for at the same time
 
 
 def resolve(
@@ -31,6 +37,35 @@ def resolve(
     """
     left = _retries() if retries is None else retries
     return tuple(dict.fromkeys(_address(endpoint, wait, left) for endpoint in endpoints))
+
+
+def look_up(endpoints: Iterable[Endpoint], seconds: float = LOOKUP) -> dict[Endpoint, Endpoint]:
+    """Find the addresses that endpoints' names stand for now, all at once; what is not found in time is left out."""
+    waiting: SimpleQueue[Endpoint] = SimpleQueue()
+    wanted = tuple(dict.fromkeys(endpoints))
+    for endpoint in wanted:
+        waiting.put(endpoint)
+    answered: SimpleQueue[tuple[Endpoint, Endpoint | None]] = SimpleQueue()
+
+    def ask() -> None:
+        with suppress(Empty):
+            while True:
+                endpoint = waiting.get_nowait()
+                try:
+                    answered.put((endpoint, Endpoint(_first(endpoint), endpoint.port)))
+                except (OSError, UnicodeError):
+                    answered.put((endpoint, None))
+
+    for _ in range(min(AT_ONCE, len(wanted))):
+        Thread(target=ask, daemon=True).start()  # the C library cannot be told to stop asking: nobody waits for it
+    found: dict[Endpoint, Endpoint] = {}
+    deadline = time.monotonic() + seconds
+    with suppress(Empty):
+        for _ in wanted:
+            endpoint, address = answered.get(timeout=max(0.0, deadline - time.monotonic()))
+            if address is not None:
+                found[endpoint] = address
+    return found
 
 
 def path_mtu(addresses: Iterable[str], links: Mapping[str, int], mark: int = 0, run: Run = run) -> int | None:
@@ -56,8 +91,7 @@ def _address(endpoint: Endpoint, wait: Callable[[float], None], left: int) -> st
     pause = 1.0
     while True:
         try:
-            found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
-            return str(found[0][4][0])
+            return _first(endpoint)
         except UnicodeError:
             raise HostError(f"{endpoint.host} is no host name") from None
         except socket.gaierror as error:
@@ -69,6 +103,11 @@ def _address(endpoint: Endpoint, wait: Callable[[float], None], left: int) -> st
         wait(pause)
         left -= 1
         pause = min(pause * 1.2, _LONGEST_PAUSE)
+
+
+def _first(endpoint: Endpoint) -> str:
+    """Give the address that wg(8) would take."""
+    return str(socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)[0][4][0])
 
 
 def _retries() -> int:
