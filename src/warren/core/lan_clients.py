@@ -1,7 +1,7 @@
 """The machines on the LANs of a world: a general client on each, and one for whatever else the file speaks of.
 
-An address, a prefix or a MAC that a portal or an expectation names has a machine of its own there. The general client
-stands in none of the named prefixes: it is who nothing special is said about.
+An address, a prefix or a MAC that a portal, a publish or an expectation names has a machine of its own there. The
+general client stands in none of the named prefixes: it is who nothing special is said about.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def lan_clients(network: Network) -> Iterator[Client]:
 def _named_places(network: Network) -> dict[tuple[str, str], list[Place]]:
     """The places of kind PREFIX and MAC by their LAN, each once, in the order of the file."""
     spoken: list[Place] = [portal.source for portal in network.portals]
+    spoken += [publish.to for publish in network.publishes]
     for expect in network.expects:
         spoken.append(expect.source_place)
         spoken += [place for place in (expect.target.place, expect.arrives) if isinstance(place, Place)]

@@ -173,7 +173,8 @@ class SourceKept(StrEnum):
 class PortRange:
     """`tcp/8000-8100→80`: inclusive ports of one protocol, and where they lead.
 
-    `to` is None for the same ports, else as many ports as the range holds, or one for all of them.
+    `to` is None for the same ports, else as many ports as the range holds, or one for all of them. `proto` is `tcp`,
+    `udp`, or `icmp` for echo requests, which have no ports: both numbers are 0.
     """
 
     proto: str
@@ -182,6 +183,8 @@ class PortRange:
     to: tuple[int, int] | None = None
 
     def __str__(self) -> str:
+        if self.proto == "icmp":
+            return self.proto
         own = f"{self.proto}/{_range(self.first, self.last)}"
         return own if self.to is None else f"{own}→{_range(*self.to)}"
 
@@ -194,8 +197,8 @@ def _range(first: int, last: int) -> str:
 class Publish:
     """Ports of the public address of `gateway` lead to `to`: a host, an address on a host's LAN, or a device.
 
-    `ports` None is `all`: TCP, UDP, ICMP echo and other protocols, but for `exceptions` and what the gateway itself
-    listens on.
+    `ports` None is `all`: TCP, UDP, ICMP echo and other protocols, but for what the gateway itself listens on. What
+    `exceptions` names stays at the gateway too, unless a narrower publish takes it.
     """
 
     gateway: str

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from warren.core.check.nesting import Holders
 from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.core.compile.portals import dedicated_peers, ways_from
+from warren.core.compile.publishes import kept_gateways
 from warren.model.diagnostic import Diagnostic
 from warren.model.network import Nat, PlaceKind, Portal
 from warren.model.prefix import FAMILIES, Prefix, covers, family_of
@@ -139,7 +140,7 @@ def _said_already(written: Holders[int], prefix: Prefix, at: int) -> tuple[str, 
 def ledger(subject: Subject) -> Iterator[Diagnostic]:
     """The portals of a host fit into its share of routing tables and marks."""
     network = subject.network
-    for name in network.ways_by_host:
+    for name in dict.fromkeys((*network.ways_by_host, *(publish.to.host for publish in network.publishes))):
         if name not in network.by_name:
             continue
         where = subject.host_spot(network.by_name[name])
@@ -147,9 +148,13 @@ def ledger(subject: Subject) -> Iterator[Diagnostic]:
         if tables > len(TABLES):
             says = f"The portals of `{name}` go on by {tables - 1} hosts, and at most {len(TABLES) - 1} are possible."
             yield finding("W078", where, says, "Let some portals share an exit or a relay.")
-        marks = sum(way.portal.source.kind is PlaceKind.MAC for way in ways_from(network, name))
+        macs = sum(way.portal.source.kind is PlaceKind.MAC for way in ways_from(network, name))
+        marks = macs + len(kept_gateways(network, name))
         if marks > len(MARKS):
-            says = f"`{name}` has {marks} portals of single MAC addresses, and at most {len(MARKS)} are possible."
+            gateways = f" and {marks - macs} gateways" if marks > macs else ""
+            says = (
+                f"`{name}` has {macs} portals of single MAC addresses{gateways}, and at most {len(MARKS)} are possible."
+            )
             yield finding(
                 "W078", where, says, "Give machines that share an exit a LAN or an address range of their own."
             )

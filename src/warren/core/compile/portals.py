@@ -4,13 +4,15 @@
     entry                       relay                          exit
 
 A host holds each next hop on a *dedicated* device, because it must accept any address from it; towards the
-hosts whose exit or relay it is, its shared device will do. A portal of more than one tunnel is a *chain*: its
+hosts whose exit or relay it is, its shared device will do. A gateway that publishes something here with its source
+kept is held on such a device too. A portal of more than one tunnel is a *chain*: its
 entry rewrites the source to overlay addresses of the chain's own, by which the later hops know it. Portals that
 share a chain's first tunnel have such addresses too: without nft no packet of one is taken for another's.
 """
 
 from __future__ import annotations
 
+from warren.core.compile.publishes import kept_gateways
 from warren.model.network import Network, Portal, Way
 
 
@@ -35,9 +37,11 @@ def ways_through(network: Network, host: str) -> tuple[tuple[Way, int], ...]:
 
 
 def dedicated_peers(network: Network, host: str) -> tuple[str, ...]:
-    """List the peers that a host holds on devices of their own, its next hops, sorted by name."""
+    """List the peers that a host holds on devices of their own, sorted by name: its next hops, and its gateways."""
     on = network.ways_by_host.get(host, ())
-    return tuple(sorted({way.hops[at + 1] for way, at in on if at + 1 < len(way.hops)}))
+    return tuple(
+        sorted({way.hops[at + 1] for way, at in on if at + 1 < len(way.hops)} | {*kept_gateways(network, host)})
+    )
 
 
 def addressed_portals(network: Network, host: str) -> tuple[Portal, ...]:

@@ -17,6 +17,7 @@ from warren.core.parse.hosts import HOST_KEYS, LAN_KEYS, hosts
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
 from warren.core.parse.names import network_name
 from warren.core.parse.portals import PORTAL_KEYS, portals
+from warren.core.parse.publishes import PUBLISH_KEYS, publishes
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, scalar
 from warren.core.parse.spots import Spots
 from warren.core.parse.tree import MAX_BYTES, Node, Refused, Table, compose
@@ -38,6 +39,7 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
     "hosts": Key(hosts, required=True),
     "hub": Key(_hub),
     "portals": Key(portals),
+    "publish": Key(publishes),
     "expect": Key(expects),
     "lab": Key(lab),
 }
@@ -48,6 +50,7 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "host": HOST_KEYS,
     "lan": LAN_KEYS,
     "portal": PORTAL_KEYS,
+    "publish": PUBLISH_KEYS,
     "expect": EXPECT_KEYS,
     "when": WHEN_KEYS,
     "lab": LAB_KEYS,
@@ -125,6 +128,7 @@ def _network(root: Table, reading: Reading) -> Network | None:
         hosts=values.get("hosts", ()),
         hub=values.get("hub", ""),
         portals=values.get("portals", ()),
+        publishes=values.get("publish", ()),
         expects=values.get("expect", ()),
         lab=values.get("lab"),
         file=reading.file,
