@@ -247,6 +247,15 @@ def test_shapes(shape: str, args: tuple[str, ...], tmp_path: Path) -> None:
     assert differs(json.loads(ended.stdout), SHAPES[shape]) == []
 
 
+def test_rendered_files_have_the_documented_shape(tmp_path: Path) -> None:
+    (tmp_path / "portals.yaml").write_text(NETWORK)
+    assert warren("lock", "portals.yaml", cwd=tmp_path).returncode == 0
+
+    ended = warren("render", "portals.yaml", "--host", "nyc", "--as", "wg-quick", "-o", "nyc", "--json", cwd=tmp_path)
+
+    assert differs(json.loads(ended.stdout), SHAPES["render"]) == []
+
+
 def test_a_failed_verdict_carries_a_trace_of_the_documented_shape(tmp_path: Path) -> None:
     (tmp_path / "portals.yaml").write_text(NETWORK + "expect:\n  - {from: nyc.eth2, to: 1.1.1.1, exit: nyc}\n")
 

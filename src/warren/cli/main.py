@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("warren.cli.verify:verify", FILE, "Prove offline what the file expects, and that nothing leaks."),
     "trace": Entry("warren.cli.trace:trace", FILE, "Explain where a packet goes, step by step, there and back."),
     "lab": Entry("warren.cli.lab:lab", FILE, "Try the whole network on this machine, with real packets."),
+    "render": Entry("warren.cli.render:render", FILE, "Write a host's configuration for wg-quick and others."),
     "keys": Entry("warren.cli.keys:keys", HOST, "Make and show WireGuard keys."),
     "plan": Entry("warren.cli.plan:plan", HOST, "Show what apply would change on this host, and why."),
     "apply": Entry("warren.cli.apply:apply", HOST, "Make this host what the file says."),

@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("W09", "The lab"),
     ("W10", "The lock file"),
     ("W11", "What is published"),
+    ("W15", "Rendering for other machines"),
 )
 
 CODES: dict[str, Code] = {
@@ -615,6 +616,23 @@ CODES: dict[str, Code] = {
         "publish:\n  - {at: cloud, to: home, ports: [tcp/80]}\n"
         "  - {at: cloud, to: home, ports: [tcp/8080→80], source: snat}",
         "Write the same `source:` in both.",
+    ),
+    # --- rendering for other machines --------------------------------------------------------------------
+    "W150": Code(
+        WARNING,
+        "something the target cannot express",
+        "What is to run on that machine has no word for a part of what the network needs there. All else is in the "
+        "files; this part is not, and is named so that nobody takes it for done.",
+        "warren render home.yaml --host nyc --as qr   # nyc forwards for its LANs, and an app does not",
+        "Do what the hint says on that machine, choose another target, or run Warren there.",
+    ),
+    "W151": Code(
+        WARNING,
+        "a key that is not here",
+        "The files need a key that is not on this machine, or is not the one that the network file means. In its place "
+        "stands a line that says which key belongs there; nothing comes up with it.",
+        "warren render home.yaml --host nyc --as wg-quick -o nyc/   # on a laptop",
+        "Put the key in its place on the machine where it lies, render there, or name its file with `--private-key`.",
     ),
 }
 

@@ -1,0 +1,52 @@
+"""Whose files are rendered: a host of the network, compiled for a machine of which nothing is known.
+
+Nobody can look at that machine, so its surroundings are the stated worst case: an uplink of 1500 bytes, a strict
+reverse-path filter, no foreign rules, a ledger that is this network's alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from warren.core.compile import compile_host
+from warren.core.diagnostics import finding
+from warren.core.render.tree import Rendered, Secret
+from warren.model.diagnostic import Diagnostic, Where
+from warren.model.lock import Lock
+from warren.model.network import Network
+from warren.model.state import HostState
+from warren.model.surroundings import Surroundings
+
+
+def subjects(network: Network) -> tuple[str, ...]:
+    """Name all that can be rendered."""
+    return tuple(network.by_name)
+
+
+def state_of(network: Network, lock: Lock, name: str) -> HostState:
+    """Compile one of `subjects`; KeyError if it is none."""
+    if name not in network.by_name:
+        raise KeyError(name)
+    return compile_host(network, lock, name, Surroundings(stated=True))
+
+
+def findings(
+    network: Network, name: str, target: str, rendered: Rendered, missing: Iterable[Secret]
+) -> tuple[Diagnostic, ...]:
+    """Tell what the files do not say, and which keys are still to be put into them; all at the host's own line."""
+    at = network.by_name[name].at if name in network.by_name else None
+    return tuple(_findings(at or Where(network.file, 1, 1), name, target, rendered, missing))
+
+
+def _findings(at: Where, name: str, target: str, rendered: Rendered, missing: Iterable[Secret]) -> Iterator[Diagnostic]:
+    for one in rendered.unsaid:
+        remedy = f"{one.remedy[:1].upper()}{one.remedy[1:]}." if one.remedy else ""
+        yield finding("W150", at, f"{target} cannot express {one.item}: {one.why}.", remedy)
+    for secret in missing:
+        yield finding(
+            "W151",
+            at,
+            f"{secret.what[:1].upper()}{secret.what[1:]} is not here; a line in the files keeps its place.",
+            f"Put it there on {name}"
+            + (f", where it lies in {secret.ref.path}." if secret.ref.path else ", or name its file: --private-key."),
+        )
