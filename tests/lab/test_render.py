@@ -76,6 +76,6 @@ def kept(name: str) -> list[str]:
     return [f"{one.expect}: {one.shortfall} {one.disagreement}" for one in verdicts if not one.holds]
 
 
-@pytest.mark.parametrize("name", ["portals", "site-to-site", "own-traffic"])
+@pytest.mark.parametrize("name", ["portals", "site-to-site"])
 def test_rendered_confs_keep_the_promises(name: str) -> None:
     assert enclosed(lambda: kept(name)) == []
