@@ -21,19 +21,23 @@ def enclosed(work: Callable[[], T]) -> T:
         os.close(reading)
         status = 70
         try:
-            status = enclose(lambda: _report(work, writing))
-        except BaseException:
-            os.write(writing, pickle.dumps((False, traceback.format_exc())))
+            status = enclose(lambda: _report(work, writing), complain=lambda error: _complain(error, writing))
+        except BaseException as error:
+            _complain(error, writing)
         finally:
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
-    os.waitpid(pid, 0)
-    assert said, "the enclosed part of the test ended without a word"
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert said, f"the enclosed part of the test ended with status {status}; standard error may say more"
     fine, result = pickle.loads(said)
     assert fine, result
     return result  # type: ignore[no-any-return]
+
+
+def _complain(error: BaseException, writing: int) -> None:
+    os.write(writing, pickle.dumps((False, "".join(traceback.format_exception(error)))))
 
 
 def _report(work: Callable[[], object], writing: int) -> int:
@@ -41,6 +45,10 @@ def _report(work: Callable[[], object], writing: int) -> int:
         answer: tuple[bool, object] = (True, work())
     except BaseException:
         answer = (False, traceback.format_exc())
+    try:
+        told = pickle.dumps(answer)
+    except Exception:  # what it returns cannot be handed out
+        told = pickle.dumps((False, traceback.format_exc()))
     with os.fdopen(writing, "wb") as pipe:
-        pickle.dump(answer, pipe)
+        pipe.write(told)
     return 0

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2s
 from pathlib import Path
@@ -22,10 +23,12 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from warren.core.lockfile import lock_name
-from warren.lab.enclose import DETACHED
+from warren.lab.enclose import DETACHED, killed_by
 from warren.lab.spaces import LabError
 from warren.model.lock import Lock
 from warren.model.network import Network
+
+ENDING = 3.0  # seconds a lab that hung up may take until its process is gone
 
 
 class Session:
@@ -61,23 +64,34 @@ class Session:
 
     def hear(self) -> dict[str, Any]:
         """Give the next thing told."""
-        said = self._reader.readline()
+        try:
+            said = self._reader.readline()
+        except ConnectionResetError:  # it ended with something of ours unread
+            said = b""
         if not said:
-            raise LabError("the lab ended unexpectedly", self._last_words())
+            raise self.over()
         told: dict[str, Any] = json.loads(said)
         if "error" in told:
-            remedy = self._last_words() if told["error"]["bug"] else told["error"]["remedy"]
-            raise LabError(told["error"]["says"], remedy)
+            raise LabError(told["error"]["says"], told["error"]["remedy"])
         return told
 
-    def _last_words(self) -> str:
-        """What the lab's processes have written to standard error."""
-        if self._log is None:
-            return ""
-        if self._process is not None:
-            self._hang_up()
+    def over(self) -> LabError:
+        """Say that the lab ended by itself, and why as far as that is known: its log, and how its process ended."""
+        if self._process is None or self._log is None:
+            return LabError("the lab ended unexpectedly", "It was taken down, or somebody killed it.")
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(ENDING)  # before we hang up, which would end it in our way
+        status = self._process.returncode
+        self._hang_up()
         self._log.seek(0)
-        return self._log.read().decode(errors="replace").strip()
+        words = self._log.read().decode(errors="replace").strip()
+        if status is None:
+            how = "it no longer answered, though its process lived"
+        elif status < 0:
+            how = f"its process was {killed_by(-status)}"
+        else:
+            how = f"its process ended with status {status}"
+        return LabError(f"the lab ended unexpectedly: {how}", words)
 
     @property
     def pid(self) -> int:
@@ -194,8 +208,11 @@ def start(network: Network, lock: Lock | None, at: Door | None = None) -> Sessio
     session = Session(ours, process, leash, log)
     assert process.stdin is not None
     try:
-        with process.stdin as stdin:
-            pickle.dump((network, lock, at.version() if at else ""), stdin)
+        try:
+            with process.stdin as stdin:
+                pickle.dump((network, lock, at.version() if at else ""), stdin)
+        except BrokenPipeError:
+            raise session.over() from None
         session.seconds = session.hear()["up"]
     except BaseException:
         session.close()

@@ -29,11 +29,20 @@ BROKEN = 70  # EX_SOFTWARE
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def enclose(work: Callable[[], int], caller: int = -1) -> int:
+def complain(error: BaseException) -> None:
+    """Say on standard error why something ended: its words if they are for people, else all of it."""
+    if isinstance(error, LabError):
+        print(error, file=sys.stderr)
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
+
+
+def enclose(work: Callable[[], int], caller: int = -1, complain: Callable[[BaseException], None] = complain) -> int:
     """Do `work` in new mount, pid and network namespaces with a /run and /proc of their own; give its status.
 
     `caller` is the reading end of a pipe: when all writers are gone and none wrote DETACHED, work is killed.
-    The process must have one thread. LabError if namespaces cannot be had here.
+    `complain` is given, inside, whatever ended it early: nobody outside would see it raised. The process must have
+    one thread. LabError if namespaces cannot be had here.
     """
     _unshare()
     alive, guard = os.pipe()
@@ -41,7 +50,7 @@ def enclose(work: Callable[[], int], caller: int = -1) -> int:
     if pid == 0:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.close(guard)
-        _leave_with(lambda: _be_init(work, alive))
+        _leave_with(lambda: _be_init(work, alive, complain), complain)
     os.close(alive)
     return _guard(pid, caller, guard)
 
@@ -71,19 +80,24 @@ def _guard(pid: int, caller: int, guard: int) -> int:
     poll.register(ended, select.POLLIN)
     if caller >= 0:
         poll.register(caller, select.POLLIN)
+    unwanted = False
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if ended in ready:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            if code < 0 and not unwanted:
+                print(f"the lab's first process was {killed_by(-code)}", file=sys.stderr)
+            return code & 0xFF
         if os.read(caller, 1) != DETACHED:
+            unwanted = True
             os.kill(pid, signal.SIGKILL)
         poll.unregister(caller)
 
 
-def _be_init(work: Callable[[], int], alive: int) -> int:
+def _be_init(work: Callable[[], int], alive: int, complain: Callable[[BaseException], None]) -> int:
     """Furnish the namespaces, start work, and reap until it ends."""
-    if select.select([alive], [], [], 0)[0]:
-        return BROKEN  # the guard was gone before its death could be signalled
+    if select.select([alive], [], [], 0)[0]:  # before its death could be signalled
+        raise LabError("the process that guards the lab was gone before the lab began")
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the terminal's; who started us decides
     os.chdir("/")
@@ -97,12 +111,21 @@ def _be_init(work: Callable[[], int], alive: int) -> int:
         ) from None
     pid = os.fork()
     if pid == 0:
-        _leave_with(work)
+        _leave_with(work, complain)
     _keep_only(alive)
     while True:
         ended, status = os.wait()
         if ended == pid:
-            return os.waitstatus_to_exitcode(status) & 0xFF
+            code = os.waitstatus_to_exitcode(status)
+            if code < 0:
+                print(f"the process that runs the lab was {killed_by(-code)}", file=sys.stderr)
+            return code & 0xFF
+
+
+def killed_by(number: int) -> str:
+    """Say by which signal a process was ended, and what that mostly means."""
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    return f"killed by {name}" + (": was there too little memory? (`dmesg` tells)" if number == signal.SIGKILL else "")
 
 
 def _keep_only(*descriptors: int) -> None:
@@ -114,15 +137,13 @@ def _keep_only(*descriptors: int) -> None:
     os.closerange(first, 1 << 16)
 
 
-def _leave_with(work: Callable[[], int]) -> None:
+def _leave_with(work: Callable[[], int], complain: Callable[[BaseException], None]) -> None:
     """End this forked process with the status of `work`; its caller's frames never run on in here."""
     status = BROKEN
     try:
         status = work()
-    except LabError as error:
-        print(error, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        complain(error)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -15,10 +15,12 @@ import socket
 import struct
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from warren.lab.enclose import enclose
+from warren.lab.enclose import complain, enclose
 from warren.sys.errors import HostError
 
 if TYPE_CHECKING:
@@ -34,8 +36,18 @@ def main(argv: list[str]) -> int:
     control, listen, caller = (int(word) for word in argv)
     network, lock, version = pickle.load(sys.stdin.buffer)
     asking = socket.socket(fileno=control)
+    supervisor = _Supervisor(network, lock, version, listen)
+
+    def broken(error: BaseException) -> None:
+        """Tell everybody who waits for an answer; what is no sentence for people goes to the log too."""
+        for caller in {asking, *supervisor.callers}:
+            with suppress(OSError):  # gone, or, for who started us and left, closed
+                _tell(caller, _trouble(error))
+        if not isinstance(error, HostError):
+            complain(error)
+
     try:
-        return enclose(lambda: _Supervisor(network, lock, version, listen).run(asking), caller)
+        return enclose(lambda: supervisor.run(asking), caller, broken)
     except HostError as error:
         _tell(asking, _trouble(error))
         return 1
@@ -45,16 +57,13 @@ class _Supervisor:
     def __init__(self, network: Network, lock: Lock | None, version: str, listen: int) -> None:
         self.network, self.lock, self.made_from, self.listen = network, lock, version, listen
         self.ended = False
+        self.callers: set[socket.socket] = set()
 
     def run(self, starter: socket.socket) -> int:
         from warren.lab.lab import bring_up
 
         started = time.monotonic()
-        try:
-            self.lab = bring_up(self.network, self.lock)
-        except Exception as error:
-            _tell(starter, _trouble(error))
-            raise
+        self.lab = bring_up(self.network, self.lock)
         if self.listen >= 0:
             self._open_door(socket.socket(fileno=self.listen))
         _tell(starter, {"up": round(time.monotonic() - started, 2)})
@@ -80,25 +89,27 @@ class _Supervisor:
 
     def _attend(self, caller: socket.socket) -> None:
         caller.setblocking(True)
+        self.callers.add(caller)
         self.lab.selector.register(caller, selectors.EVENT_READ, lambda: self._listen_to(caller))
 
     def _listen_to(self, caller: socket.socket) -> None:
         said = caller.recv(65536)
         if not said:
-            self.lab.selector.unregister(caller)
-            caller.close()
+            self._leave(caller)
             return
         wanted = json.loads(said)
         try:
             for told in _ANSWERS[wanted.pop("do")](self, **wanted):
                 _tell(caller, told)
         except BrokenPipeError:  # the caller went away, the lab stays
-            self.lab.selector.unregister(caller)
-            caller.close()
-        except Exception as error:
+            self._leave(caller)
+        except HostError as error:
             _tell(caller, _trouble(error))
-            if not isinstance(error, HostError):
-                raise
+
+    def _leave(self, caller: socket.socket) -> None:
+        self.lab.selector.unregister(caller)
+        self.callers.discard(caller)
+        caller.close()
 
     def test(self) -> Iterator[Told]:
         """Try every expectation."""
@@ -153,10 +164,11 @@ def _spaces_of(lab: Lab) -> dict[str, list[int]]:
     return {name: [space.net, space.mounts] for name, space in spaces.items()}
 
 
-def _trouble(error: Exception) -> Told:
+def _trouble(error: BaseException) -> Told:
     if isinstance(error, HostError):
-        return {"error": {"says": error.says, "remedy": error.remedy, "bug": False}}
-    return {"error": {"says": f"the lab broke: {type(error).__name__}: {error}", "remedy": "", "bug": True}}
+        return {"error": {"says": error.says, "remedy": error.remedy}}
+    where = "".join(traceback.format_exception(error)).strip()
+    return {"error": {"says": f"the lab broke: {type(error).__name__}: {error}", "remedy": where}}
 
 
 def _tell(whom: socket.socket, told: Told) -> None:
