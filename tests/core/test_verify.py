@@ -12,6 +12,7 @@ from tests.core.walk.random_networks import random_network
 from tests.core.walk.scenes import FOUR, SIX, Walked, expecting, to_target
 from warren.core.verify import Kind, Verdict, verify
 from warren.core.walk.stage import stage
+from warren.model.firewall import Drop, NftRule, Reject
 from warren.model.network import Down, Expect, IfDown, Lab, LabLink, Network, Target
 from warren.model.state import MAIN, Route
 from warren.model.surroundings import ForeignChain
@@ -71,6 +72,23 @@ def test_a_promise_that_is_kept_and_one_that_is_not(good: Expect, bad: Expect) -
 
     assert kept and all(one.holds and not one.says for one in kept)
     assert broken and not any(one.holds for one in broken) and all(one.says for one in broken)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (
+            expect(CHAIN, "1.1.1.1", exit="tokyo", path=("nyc", "paris", "tokyo")),
+            "exits at tokyo; by nyc, paris, tokyo",
+        ),
+        (expect("nyc.eth2", "paris.wlan0", source="kept", families=(FOUR,)), "; seen as 192.168.21.100"),
+        (expect("nyc.eth2", "1.1.1.1", exit="paris", mtu=1420), "exits at paris; 1420 bytes there and back"),
+    ],
+)
+def test_what_was_proved_is_shown(asked: Expect, shown: str) -> None:
+    verdict = next(one for one in judge(Walked(expecting(portals_network(), asked))) if one.kind is Kind.EXPECT)
+
+    assert verdict.holds and verdict.predicted.endswith(shown)
 
 
 def test_every_family_that_both_ends_have_is_asked() -> None:
@@ -136,6 +154,30 @@ def test_one_guard_gone_is_found_by_breaking_the_other() -> None:
     found = leaks(walked.change("nyc", state=replace(state, routes=routes)))
 
     assert [one.faults for one in found if "nyc.eth2" in one.claim] == [("nft table of nyc gone",)] * 2
+
+
+@pytest.mark.parametrize(("entry", "lan"), [("nyc", "eth2"), ("tokyo", "")], ids=["a LAN", "own traffic"])
+def test_the_other_guard_gone_is_found_by_taking_the_rules_away(entry: str, lan: str) -> None:
+    """A table that lets a portal's packets leave anywhere, and whole rules: nothing shows until the rules are gone."""
+    walked = Walked(portals_network())
+    state = walked.state(entry)
+    tables = tuple(
+        replace(
+            table,
+            chains=tuple(replace(c, rules=tuple(r for r in c.rules if not _refuses(r))) for c in table.chains),
+        )
+        for table in state.tables
+    )
+    assert tables != state.tables
+    found = leaks(walked.change(entry, state=replace(state, tables=tables)))
+
+    ours = [one for one in found if f"portal {entry}{'.' + lan if lan else ''} " in one.claim]
+    assert {one.faults for one in ours} == {(f"ip rules of {entry} gone",)}
+    assert all(f"uplink of {entry}" in one.says for one in ours)
+
+
+def _refuses(rule: NftRule) -> bool:
+    return any(isinstance(statement, Drop | Reject) for statement in rule.statements)
 
 
 def test_following_a_hijacked_default_is_a_leak() -> None:
@@ -261,6 +303,9 @@ def test_an_mtu_that_does_not_suffice_is_told() -> None:
     short = [one for one in judge(Walked(network)) if one.kind is Kind.MTU and not one.holds]
 
     assert short and "meet an MTU of 1400" in short[0].says
+    assert {one.says.rpartition("; ")[2] for one in short} == {"write `mtu: 1340` at b"}
+    mended = replace(network, hosts=tuple(replace(one, mtu=1340) if one.name == "b" else one for one in network.hosts))
+    assert [one.predicted for one in judge(Walked(mended)) if one.kind is Kind.MTU] == ["all 2 tunnel ends do"]
 
 
 def test_what_is_foreign_and_unreadable_is_unknown_not_false() -> None:

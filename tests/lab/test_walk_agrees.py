@@ -15,11 +15,13 @@ from itertools import count
 import pytest
 
 from tests.core.walk.random_networks import random_network
+from tests.kernel.leaks import RULES
 from tests.lab.enclosed import enclosed
 from warren.core.walk import (
     DefaultHijacked,
     DeviceGone,
     FirewallGone,
+    RulesGone,
     TableFlushed,
     Walker,
     faults_of,
@@ -148,7 +150,7 @@ def choose_fault(lab: Lab, walker: Walker, chance: random.Random) -> HostFault |
     host = chance.choice(entries)
     state = walker.view(host).state
     tables = sorted({route.table for route in state.routes})
-    faults: list[HostFault] = [FirewallGone(host), DefaultHijacked(host)]
+    faults: list[HostFault] = [FirewallGone(host), RulesGone(host), DefaultHijacked(host)]
     faults += [DeviceGone(host, interface.name) for interface in state.interfaces]
     faults += [TableFlushed(host, table) for table in tables]
     return chance.choice(faults)
@@ -160,6 +162,8 @@ def break_host(lab: Lab, walker: Walker, fault: HostFault) -> None:
     node = lab.world.host_by_name[fault.host]
     if isinstance(fault, FirewallGone):
         lab.spaces.run(space, ("nft", "delete", "table", "inet", f"warren-{lab.network.name}"))
+    elif isinstance(fault, RulesGone):
+        lab.spaces.run(space, ("sh", "-c", RULES))
     elif isinstance(fault, DeviceGone):
         lab.spaces.run(space, ("ip", "link", "delete", fault.device))
     elif isinstance(fault, TableFlushed):

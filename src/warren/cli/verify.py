@@ -22,9 +22,9 @@ def verify(ctx: click.Context, file: str, live: bool, host: str, as_json: bool) 
     """Prove offline what the file expects, and what needs no asking.
 
     Each `expect` is judged in every family that both ends have. Unasked: no loop; no leak of a portal when any one
-    tunnel, exit or nft table is gone or a 0.0.0.0/1 route appears; who comes in by the uplink of a host whose own
-    traffic exits elsewhere is not cut off; no shadowed allowed IPs; answers come back the same way; MTU suffices. The
-    exit status is 0 if all of it holds, else 1.
+    tunnel, exit or guard (the nft table, the rules) is gone or a 0.0.0.0/1 route appears; who comes in by the uplink of
+    a host whose own traffic exits elsewhere is not cut off; no shadowed allowed IPs; answers come back the same way;
+    MTU suffices. The exit status is 0 if all of it holds, else 1.
     """
     from warren.cli.network import open_network
     from warren.cli.view_json import print_json

@@ -45,7 +45,7 @@ def _text(path: str) -> str:
     except OSError as error:
         raise HostError(
             f"cannot read the key in {path}: {(error.strerror or str(error)).lower()}",
-            "Make one with `warren keys`, or name the file that holds it."
+            "Make one with `warren keys gen`, or name the file that holds it."
             if isinstance(error, FileNotFoundError)
             else "",
         ) from None

@@ -76,13 +76,26 @@ def _verdict(expect: Expect, family: Family | None, trace: Trace | None, says: s
         f"{expect.source_place} → {expect.target}",
         not says,
         wanted(expect),
-        prediction(trace) if trace is not None else "cannot be asked",
+        _proved(expect, trace, says) if trace is not None else "cannot be asked",
         says,
         expect.at,
         family,
         tuple(str(fault) for fault in faults_of(expect.down)),
         trace,
     )
+
+
+def _proved(expect: Expect, trace: Trace, says: str) -> str:
+    """Say what becomes of the packet; where that is as expected, with what was seen of all that was asked for."""
+    told = [prediction(trace)]
+    if not says and trace.arrived:
+        if expect.path:
+            told.append("by " + ", ".join(trace.path))
+        if expect.source:
+            told.append(f"seen as {trace.header.source}")
+        if expect.mtu is not None:
+            told.append(f"{trace.hops[0].header.size} bytes there and back")
+    return "; ".join(told)
 
 
 def wanted(expect: Expect) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from warren.core.verify.expects import Breaker
-from warren.core.verify.verdict import Kind, Verdict, prediction
+from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import (
     DefaultHijacked,
     DeviceGone,
@@ -19,6 +19,7 @@ from warren.core.walk import (
     FirewallGone,
     HostDown,
     Probe,
+    RulesGone,
     TableFlushed,
     TunnelDown,
     Walker,
@@ -96,12 +97,13 @@ def judge_near(network: Network, lock: Lock, walker: Walker, breaker: Breaker) -
     """Say of what the file expects between its own places that it never leaves in the clear for want of a tunnel."""
     world = walker.scene.world
     claim, expected = "the network's own prefixes leave by tunnels only", "by a tunnel or not at all"
-    open_ = 0
+    open_ = asked = 0
     for expect in dict.fromkeys(replace(one, at=None, down=()) for one in network.expects if one.target.place):
         for family, probe in probes_of(world, lock, expect):
             whole = walker.walk(probe)
-            for fault in _first_tunnel(whole, walker):
+            for fault in _near_faults(whole, walker):
                 trace = breaker.walker(fault).walk(probe)
+                asked += 1
                 if trace.exit:
                     open_ += 1
                     says = f"{expect.source_place} → {expect.target}: {_leak(trace, ())}"
@@ -110,16 +112,19 @@ def judge_near(network: Network, lock: Lock, walker: Walker, breaker: Breaker) -
                         Kind.LEAK, claim, False, expected, prediction(trace), says, None, family, faults, trace
                     )
     if not open_:
-        yield Verdict(Kind.LEAK, claim, True, expected, "they do")
+        told = f"{all_of(asked, 'packet')}, with one thing broken" if asked else "no `expect` names two of its places"
+        yield Verdict(Kind.LEAK, claim, True, expected, told)
 
 
-def _first_tunnel(whole: Trace, walker: Walker) -> Iterator[Fault]:
-    """The tunnel device that a packet leaves its first host by, gone."""
+def _near_faults(whole: Trace, walker: Walker) -> Iterator[Fault]:
+    """What sends a packet from its first host into a tunnel, each gone once: the device, and either guard."""
     for hop in whole.hops:
         if hop.kind is HopKind.HOST:
             device = walker.view(hop.node).devices.get(hop.egress)
             if device is not None and device.wireguard is not None:
                 yield DeviceGone(hop.node, hop.egress)
+                yield FirewallGone(hop.node)
+                yield RulesGone(hop.node)
             return
 
 
@@ -144,6 +149,7 @@ def _faults(way: Way, whole: Trace, walker: Walker) -> Iterator[Fault]:
         for interface in walker.view(host).state.interfaces:
             if any(hop.node == host and hop.egress == interface.name for hop in whole.hops):
                 yield DeviceGone(host, interface.name)
+        yield RulesGone(host)
     own = {route.table for route in walker.view(entry).state.routes}
     for hop in whole.hops:
         if hop.kind is HopKind.HOST and hop.node == entry:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from warren.core.verify.verdict import Kind, Verdict, prediction
+from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import Walker
 from warren.core.walk.tunnel import OVERHEAD
-from warren.model.network import Network
+from warren.model.network import Host, Network
 from warren.model.prefix import Prefix, span_of, subtract
 from warren.model.state import WgInterface
 from warren.model.trace import Disposition, Trace
@@ -17,10 +17,11 @@ MIN_IPV6_MTU = 1280  # RFC 8200 section 5
 
 def judge_loops(traces: Iterable[tuple[str, Trace]]) -> Iterator[Verdict]:
     """Say of all packets that were walked that none goes round in circles."""
-    looped = [(claim, trace) for claim, trace in traces if _loops(trace)]
+    walked = tuple(traces)
+    looped = [(claim, trace) for claim, trace in walked if _loops(trace)]
     expected = "no packet comes by the same host twice"
     if not looped:
-        yield Verdict(Kind.LOOP, "no loop", True, expected, "none does")
+        yield Verdict(Kind.LOOP, "no loop", True, expected, f"{len(walked)} ways walked, none does")
     for claim, trace in looped:
         yield Verdict(Kind.LOOP, claim, False, expected, prediction(trace), trace.says, trace=trace)
 
@@ -31,11 +32,12 @@ def _loops(trace: Trace) -> bool:
 
 def judge_replies(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
     """Say of all packets that arrived as asked that the answer took the same hosts back."""
-    astray = 0
+    astray = answered = 0
     for verdict in verdicts:
         trace = verdict.trace
         if trace is None or not trace.arrived or trace.reply is None or not trace.reply.arrived:
             continue
+        answered += 1
         back = tuple(reversed(trace.reply.path))
         if back != trace.path:
             astray += 1
@@ -53,21 +55,24 @@ def judge_replies(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
                 trace,
             )
     if not astray:
-        yield Verdict(Kind.REPLY, "answers come back the same way", True, "the same hosts both ways", "they do")
+        yield Verdict(
+            Kind.REPLY, "answers come back the same way", True, "the same hosts both ways", all_of(answered, "answer")
+        )
 
 
 def judge_shadows(network: Network, walker: Walker) -> Iterator[Verdict]:
     """Say of every device that each allowed IP of a peer can be reached: no other peer takes all of it."""
-    shadowed = 0
+    shadowed = allowed = 0
     expected = "every allowed IP belongs to one peer"
     for host in network.hosts:
         for interface in walker.view(host.name).state.interfaces:
+            allowed += sum(len(peer.allowed_ips) for peer in interface.peers)
             for owner, prefix, by in _shadows(interface):
                 shadowed += 1
                 says = f"{prefix} of {owner} is taken by {by}"
                 yield Verdict(Kind.SHADOW, f"{interface.name} of {host.name}", False, expected, says, says, host.at)
     if not shadowed:
-        yield Verdict(Kind.SHADOW, "no shadowed allowed IPs", True, expected, "each does")
+        yield Verdict(Kind.SHADOW, "no shadowed allowed IPs", True, expected, all_of(allowed, "prefix", "prefixes"))
 
 
 def _shadows(interface: WgInterface) -> Iterator[tuple[str, Prefix, str]]:
@@ -104,7 +109,7 @@ def _covered(prefix: Prefix, held: list[Prefix], owners: dict[Prefix, str]) -> I
 
 def judge_mtu(network: Network, walker: Walker) -> Iterator[Verdict]:
     """Say of every tunnel that its largest packet, wrapped, fits the way uncut, and that IPv6 has its 1280 bytes."""
-    short = 0
+    short = tunnels = 0
     expected = "the largest packet of a tunnel fits the way to its peer"
     for host in network.hosts:
         view = walker.view(host.name)
@@ -115,13 +120,27 @@ def judge_mtu(network: Network, walker: Walker) -> Iterator[Verdict]:
             if device.mtu < MIN_IPV6_MTU and any(address.version == 6 for address in device.addresses):
                 short += 1
                 says = f"its MTU of {device.mtu} is less than IPv6 needs ({MIN_IPV6_MTU})"
-                yield Verdict(Kind.MTU, claim, False, expected, says, says, host.at)
+                yield Verdict(Kind.MTU, claim, False, expected, says, f"{says}; {_for_ipv6(host)}", host.at)
             for peer in device.wireguard.peers:
+                tunnels += 1
                 link = walker.tunnels.link(view, device, peer, False, 0)
                 needed = device.mtu + OVERHEAD[link.family]
                 if link.end is None and link.carries < needed:
                     short += 1
                     says = f"packets to {link.far} of {needed} bytes meet an MTU of {link.carries}"
-                    yield Verdict(Kind.MTU, claim, False, expected, says, says, host.at)
+                    remedy = _smaller(host.name, link.far, link.carries - OVERHEAD[link.family], walker)
+                    yield Verdict(Kind.MTU, claim, False, expected, says, f"{says}; {remedy}", host.at)
     if not short:
-        yield Verdict(Kind.MTU, "MTU suffices", True, expected, "all do")
+        yield Verdict(Kind.MTU, "MTU suffices", True, expected, all_of(tunnels, "tunnel end"))
+
+
+def _for_ipv6(host: Host) -> str:
+    if host.mtu is not None and host.mtu < MIN_IPV6_MTU:
+        return f"write `mtu: {MIN_IPV6_MTU}` or more at {host.name}, or none"
+    return "give its uplink a larger one, or the overlay no IPv6"
+
+
+def _smaller(host: str, far: str, room: int, walker: Walker) -> str:
+    """Say which of two hosts to give which `mtu:`; the one whose own link is narrower, for all its tunnels share it."""
+    links = {name: walker.scene.world.host_by_name[name].attachment.mtu for name in (far, host)}
+    return f"write `mtu: {room}` at {min(links, key=links.__getitem__)}"

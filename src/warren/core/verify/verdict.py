@@ -51,6 +51,13 @@ def _unsure(trace: Trace) -> bool:
     return trace.disposition is Disposition.UNKNOWN or (trace.reply is not None and _unsure(trace.reply))
 
 
+def all_of(number: int, one: str, many: str = "") -> str:
+    """Say that everything that was looked at is so: `all 12 tunnels do`; nothing to look at is said, not hidden."""
+    if number == 0:
+        return f"there is no {one}"
+    return f"the one {one} does" if number == 1 else f"all {number:,} {many or one + 's'} do"
+
+
 def prediction(trace: Trace) -> str:
     """Say in a phrase what becomes of a packet, and of its answer where that is the news."""
     if trace.disposition is Disposition.EXITED:

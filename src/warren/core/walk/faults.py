@@ -59,6 +59,16 @@ class FirewallGone:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesGone:
+    """Our policy rules are gone (`ip rule flush`, a network manager that clears what it does not know)."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"ip rules of {self.host} gone"
+
+
+@dataclass(frozen=True, slots=True)
 class TableFlushed:
     """One of our routing tables lost its routes."""
 
@@ -79,7 +89,7 @@ class DefaultHijacked:
         return f"0.0.0.0/1, 128.0.0.0/1, ::/1 and 8000::/1 in main of {self.host}"
 
 
-HostFault = DeviceGone | FirewallGone | TableFlushed | DefaultHijacked
+HostFault = DeviceGone | FirewallGone | RulesGone | TableFlushed | DefaultHijacked
 Fault = HostDown | TunnelDown | HostFault
 
 
@@ -99,6 +109,8 @@ def break_host(
             return replace(state, interfaces=kept, routes=routes), surroundings
         case FirewallGone():
             return replace(state, tables=()), surroundings
+        case RulesGone():
+            return replace(state, rules=()), surroundings
         case TableFlushed(_, table):
             return replace(state, routes=tuple(route for route in state.routes if route.table != table)), surroundings
         case DefaultHijacked():
