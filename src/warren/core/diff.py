@@ -60,7 +60,7 @@ from warren.model.endpoint import Endpoint
 from warren.model.prefix import Interface, Prefix
 from warren.model.state import HostState, Peer, Route, RouteKind, Rule, WgInterface
 
-_FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 _MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, DropTable)
 
 
@@ -200,7 +200,7 @@ class _Diff:
         ours = {interface.name for interface in self.desired.interfaces}
         present = {setting.name: setting.value for setting in self.observed.sysctls}
         # Forwarding turned on deletes an RA-learned default route, unless accept_ra is 2 by then.
-        for setting in sorted(self.desired.sysctls, key=lambda setting: setting.name in _FORWARDING):
+        for setting in sorted(self.desired.sysctls, key=lambda setting: setting.name in FORWARDING):
             if (sysctl_device(setting.name) in ours) is of_devices and not satisfied(setting, present):
                 yield SetSysctl(setting.name, setting.value, present.get(setting.name, ""))
 
@@ -209,7 +209,7 @@ class _Diff:
         declared = {setting.name for setting in self.desired.sysctls}
         ours = {setting.name: setting.value for setting in self.before.sysctls}
         present = {setting.name: setting.value for setting in self.observed.sysctls}
-        for name, value in sorted(self.restore.items(), key=lambda entry: entry[0] not in _FORWARDING):
+        for name, value in sorted(self.restore.items(), key=lambda entry: entry[0] not in FORWARDING):
             found = present.get(name, "")
             if name in declared or sysctl_device(name) in gone or found in ("", value):
                 continue
@@ -241,11 +241,10 @@ class _Diff:
         known = self.before.forget or self.observed.forget
         came = missing(self.desired.forget, known)
         went = missing(known, self.desired.forget)
-        seen: set[tuple[Prefix, Prefix | None, int]] = set()
+        seen: set[tuple[Prefix, int]] = set()
         for flows in (*came, *went):
-            selector = flows.source, flows.destination, flows.except_mark
-            if selector not in seen:
-                seen.add(selector)
+            if (flows.source, flows.except_mark) not in seen:
+                seen.add((flows.source, flows.except_mark))
                 yield Forget(flows)
 
 

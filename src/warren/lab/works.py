@@ -70,25 +70,10 @@ def _start(spaces: Spaces, hosts: list[str], work: Callable[[str], T]) -> tuple[
 def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
     """Make what applies the network on one host, and gives the state it reached."""
     # Loaded before the workers are copied.
-    from warren.sys.apply import apply
-    from warren.sys.machine import Machine
-    from warren.sys.store import Store
-
-    compiled = compiler(network, lock)
-
-    def work(host: str) -> HostState:
-        desired = compiled(host)
-        apply(desired, Machine(Store(memory(host))), file=network.file)
-        return desired
-
-    return work
-
-
-def compiler(network: Network, lock: Lock) -> Callable[[str], HostState]:
-    """Make what says, on a host as it is found there, what it is to be."""
     from warren.core.compile import compile_host
     from warren.model.key import SecretRef
     from warren.sys import prepare
+    from warren.sys.apply import apply
     from warren.sys.machine import Machine
     from warren.sys.store import Store
     from warren.sys.survey import survey
@@ -102,7 +87,9 @@ def compiler(network: Network, lock: Lock) -> Callable[[str], HostState]:
             ledger=view.register.ledger(network.name),
             secrets=[SecretRef(path) for _, path in network.by_name[host].psk],
         )
-        return compile_host(network, lock, host, surroundings)
+        desired = compile_host(network, lock, host, surroundings)
+        apply(desired, machine, file=network.file)
+        return desired
 
     return work
 

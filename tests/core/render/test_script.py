@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal
+from tests.core.render.golden import check
 from tests.core.render.namespace import ALONE
 from tests.core.render.states import nyc
 from warren.core.compile import compile_network
-from warren.core.render.script import render_script
+from warren.core.render.script import render_script, render_sh
+from warren.model.firewall import Accept, Chain, Jump, NftRule, Set, SetType
 from warren.model.key import PublicKey, SecretRef
 from warren.model.network import Network
 from warren.model.state import DnsConfig, Hooks
@@ -57,7 +59,7 @@ def test_a_key_is_read_out_of_a_conf(tmp_path: Path) -> None:
     )
     link = replace(nyc().interfaces[0], private_key=SecretRef(str(conf), "PrivateKey"))
     script = render_script(replace(nyc(), interfaces=(link,)))
-    function = script[script.index("conf_secret() {") : script.index("firewall_nft() {")]
+    function = script[script.index("conf_secret() {") : script.index("# What is made")]
 
     def ask(*words: str) -> str:
         script = f'{function}conf_secret "$@"'
@@ -72,7 +74,7 @@ def test_a_key_is_read_out_of_a_conf(tmp_path: Path) -> None:
 
 
 def two_hosts(where: Path) -> dict[str, str]:
-    """Make keys and the scripts of nyc and paris."""
+    """Make keys and the scripts of nyc and paris; `less` is nyc's next edition, without the portal."""
     hosts = []
     for one in (
         host("nyc", "198.51.100.10", lan("eth2", "192.168.21.1/24", "fd21::1/64")),
@@ -85,6 +87,8 @@ def two_hosts(where: Path) -> dict[str, str]:
         hosts.append(replace(one, key=PublicKey(public), private_key=str(path)))
     network = Network(name="portals", overlay=OVERLAY, hosts=tuple(hosts), portals=(portal("nyc.eth2", "paris"),))
     states = compile_network(network, lock_of(network), {})
+    less = replace(network, portals=())
+    states["less"] = compile_network(less, lock_of(less), {})["nyc"]
     return {name: render_script(state) for name, state in states.items()}
 
 
@@ -124,13 +128,21 @@ state() {
 }
 on() { ns=$1; shift; ip netns exec $ns unshare -m sh -euc 'mount --bind "$0" /run; exec "$@"' "$PWD/run/$ns" "$@"; }
 
-state >before; ask before
-on nyc busybox ash nyc.sh up; on paris busybox ash paris.sh up; ask up
-on nyc busybox ash nyc.sh up; ask again
-on nyc ip link del portals-paris; ask gone
-on nyc busybox ash nyc.sh up; ask repaired
+run() { ns=$1; shift; on $ns busybox ash "$@" || echo "$ns $*: $?"; }
+
+run nyc nyc.sh status; state >before; ask before
+WARREN_KEY=/nowhere run nyc nyc.sh start
+ip -n nyc link add portals-paris type veth peer name other; run nyc nyc.sh start; ip -n nyc link del portals-paris
+ip netns exec nyc $PYTHON -c "$HOLD" & until ip netns exec nyc ss -lun | grep -q :51821; do sleep 0.05; done
+run nyc nyc.sh start; kill $!; wait $! || :; state >undone; diff before undone && echo undone
+run nyc nyc.sh start; run paris paris.sh start; ask up
+run nyc nyc.sh restart; ask again
+on nyc busybox ash nyc.sh status | sed 's/[0-9]* s ago/now/'
+ip -n nyc link del portals-paris; ask gone; run nyc nyc.sh status
+run nyc nyc.sh start; ask repaired
 for f in -4 -6; do while ip -n nyc $f rule del protocol 77; do :; done 2>/dev/null; done; ask unruled
-on nyc busybox ash nyc.sh down; on paris busybox ash paris.sh down; ask down
+run nyc less.sh restart; ask less; run nyc less.sh status
+run nyc less.sh stop; run paris paris.sh stop; ask down
 state >after
 diff before after && echo same
 """
@@ -151,12 +163,25 @@ except OSError as error:
 """
 
 
+HOLD = """
+import signal, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 51821))
+signal.pause()
+"""
+
+
+# What goes with the device portals-paris.
+MISSING = [f"missing: 1 of {of} routes of table {t} (-{f})" for f in (4, 6) for t, of in ((7700, 3), (7701, 2))]
+MISSING += ["missing: device portals-paris"]
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("firewall", ["nft", "iptables"])
 def test_packets_leave_by_the_exit_under_busybox_ash(tmp_path: Path, firewall: str) -> None:
     for name, script in two_hosts(tmp_path).items():
         (tmp_path / f"{name}.sh").write_text(script)
-    names = {"PYTHON": sys.executable, "SERVER": SERVER, "CLIENT": CLIENT, "WARREN_FIREWALL": firewall}
+    names = {"PYTHON": sys.executable, "SERVER": SERVER, "CLIENT": CLIENT, "HOLD": HOLD, "WARREN_FIREWALL": firewall}
     namespace = [*ALONE, "env", *(f"{name}={value}" for name, value in names.items())]
 
     run = subprocess.run(
@@ -165,10 +190,39 @@ def test_packets_leave_by_the_exit_under_busybox_ash(tmp_path: Path, firewall: s
 
     direct = ["198.51.100.10", "2001:db8:1::10"]
     by_paris = ["203.0.113.20", "2001:db8:2::20"]
-    expected = [("before", direct), ("up", by_paris), ("again", by_paris), ("gone", ["blocked"] * 2)]
-    expected += [("repaired", by_paris), ("unruled", ["blocked"] * 2), ("down", direct)]
-    lines = [f"{when} {seen}" for when, both in expected for seen in both]
-    assert run.stdout.splitlines() == [*lines, "same"], run.stderr
+    blocked = ["blocked"] * 2
+    expected = ["nyc nyc.sh status: 3", *asked("before", direct)]
+    expected += ["nyc nyc.sh start: 1", "nyc nyc.sh start: 1", "nyc nyc.sh start: 1", "undone"]
+    expected += [*asked("up", by_paris), *asked("again", by_paris), "portals-paris: paris: handshake now"]
+    expected += [*asked("gone", blocked), *MISSING, "nyc nyc.sh status: 1", *asked("repaired", by_paris)]
+    expected += [*asked("unruled", blocked), *asked("less", direct), "portals: paris: no handshake yet"]
+    assert run.stdout.splitlines() == [*expected, *asked("down", direct), "same"], run.stderr
+
+
+def asked(when: str, seen: list[str]) -> list[str]:
+    return [f"{when} {address}" for address in seen]
+
+
+@pytest.mark.parametrize("host", ["nyc", "paris"])
+def test_the_target_reads_as_in_the_golden_text(host: str) -> None:
+    check("portals", host, "script")
+
+
+def test_what_a_script_cannot_do_is_said() -> None:
+    table = nyc().tables[0]
+    jumped = Chain("jumped", (NftRule((), (Accept(),)),))
+    forward = replace(table.chains[0], rules=(NftRule((), (Jump("jumped"),)),))
+    live = Set("knocks", SetType.IPV4, live=True)
+    odd = replace(nyc(), tables=(replace(table, sets=(*table.sets, live), chains=(forward, jumped)),))
+
+    made = render_sh(odd)
+
+    assert [one.item for one in made.unsaid] == [
+        "the firewall on a machine without nft",
+        "what is put into the set knocks later",
+    ]
+    assert "die 'iptables cannot accept in jumped" in made.files[0].text
+    assert render_sh(nyc()).unsaid == ()
 
 
 def test_two_networks_keep_their_iptables_chains_apart() -> None:

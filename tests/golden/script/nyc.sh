@@ -1,13 +1,24 @@
 #!/bin/sh
 # portals on nyc: what `warren apply` would do, for machines without it.
-# usage: sh portals-nyc.sh up | down        (as root; WARREN_FIREWALL=nft|iptables overrides the choice)
+# usage: sh portals-nyc.sh start | stop | restart | status | resolve        (as root)
+#
+#   start, restart   make it so: repairs what is broken, and what an earlier edition of this script made and this one
+#                    does not is taken away last. Nothing is open in between. What fails is undone.
+#   stop             take it all away, and put kernel settings back
+#   status           say what is there and what is missing: exit status 0 all of it, 1 not all, 3 not started
+#   resolve          ask again for the address of peers that have a name and are silent: a line for cron
+#
+# WARREN_FIREWALL=nft|iptables overrides the choice of firewall, WARREN_KEY=FILE the place of the private key,
+# WARREN_STATE=DIR where it is remembered what was made (it must not outlive a reboot).
 set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-STATE=/run/warren-script/portals
+STATE=${WARREN_STATE:-/var/run/warren-script/portals}
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
+there() { "$IP" link show dev "$1" >/dev/null 2>&1; } # DEVICE
+lines() { sed -n "s/^$1 //p" "$2"; } # KIND FILE: of what was made
 
 # The real ip, not busybox's: it says which it is.
 find_ip() {
@@ -19,31 +30,42 @@ find_ip() {
 }
 
 check() {
-    [ "$(id -u)" = 0 ] || die "this changes the network of the machine: run it as root"
+    [ "$(id -u)" = 0 ] || die "this is about the network of the machine: run it as root"
     IP=$(find_ip)
     [ -n "$IP" ] || die "ip of iproute2 is not installed (busybox's ip cannot do this): install iproute2 or ip-full"
     has wg || die "wg is not installed: install wireguard-tools"
     V6=; [ ! -e /proc/net/if_inet6 ] || V6=1
+    # An older ip cannot say whose a rule is; what the rule does is the same.
+    SAID=; case $("$IP" rule help 2>&1 || :) in *" protocol "*) SAID=1 ;; esac
     FIREWALL=${WARREN_FIREWALL:-}
     [ -n "$FIREWALL" ] || FIREWALL=$(cat "$STATE/firewall" 2>/dev/null || :)
     if [ -z "$FIREWALL" ]; then
         if has nft; then FIREWALL=nft; elif has iptables-restore; then FIREWALL=iptables; fi
     fi
+    WAIT=
     case $FIREWALL in
     nft) has nft || die "nft is not installed: install nftables" ;;
     iptables)
         has iptables-restore || die "iptables-restore is not installed: install iptables"
-        [ -z "$V6" ] || has ip6tables-restore || die "ip6tables-restore is not installed: install iptables" ;;
+        [ -z "$V6" ] || has ip6tables-restore || die "ip6tables-restore is not installed: install iptables"
+        case $(iptables-restore --help 2>&1 || :) in *--wait*) WAIT=-w ;; esac ;;
     *) die "neither nft nor iptables is installed: install nftables" ;;
     esac
 }
 
+# own_key FILE · own_device DEVICE KEY: what must be so before anything is done
+own_key() { [ -r "$1" ] || die "no private key in $1: make one with wg genkey"; }
+own_device() {
+    ! there "$1" || [ "$(wg show "$1" public-key 2>/dev/null)" = "$2" ] ||
+        die "there is another device called $1: rename or remove it"
+}
+
 # make_link DEVICE: by the kernel, or by wireguard-go where that has no WireGuard
 make_link() {
-    [ ! -e "/sys/class/net/$1" ] || return 0
+    ! there "$1" || return 0
     if "$IP" link add dev "$1" type wireguard 2>/dev/null; then return; fi
     has wireguard-go || die "this kernel has no WireGuard: install wireguard-go, or a kernel of 5.6 or later"
-    wireguard-go "$1" >/dev/null 2>&1 </dev/null
+    wireguard-go "$1" >/dev/null 2>&1 </dev/null || die "wireguard-go cannot make $1: is there /dev/net/tun?"
     tries=0
     until wg show "$1" >/dev/null 2>&1; do
         tries=$((tries + 1))
@@ -53,7 +75,7 @@ make_link() {
 }
 
 drop_link() {
-    [ -e "/sys/class/net/$1" ] || return 0
+    there "$1" || return 0
     "$IP" link del dev "$1" || say "$1 could not be removed"
     tries=0 # wireguard-go lets go of its port a moment later
     while wg show "$1" >/dev/null 2>&1 && [ "$tries" -lt 50 ]; do
@@ -62,7 +84,21 @@ drop_link() {
     done
 }
 
-# setting PATH VALUE WHY: a floor; what it was is kept for `down`
+# Peers are dialled where they are told to be dialled for the first time, or have no address: what they have learned
+# since is better. A name that nobody knows yet leaves all the rest as it should be.
+dial_all() {
+    lines dial "$STATE/new" >"$STATE/dial"
+    while read -r device key endpoint; do
+        known=$(wg show "$device" endpoints | while read -r peer where; do
+            [ "$peer" != "$key" ] || [ "$where" = "(none)" ] || echo "$where"
+        done)
+        [ -z "$known" ] || ! grep -qxF "dial $device $key $endpoint" "$STATE/made" 2>/dev/null || continue
+        WG_ENDPOINT_RESOLUTION_RETRIES=2 wg set "$device" peer "$key" endpoint "$endpoint" 2>/dev/null ||
+            say "$endpoint has no address now: 'resolve' asks again"
+    done <"$STATE/dial"
+}
+
+# setting PATH VALUE WHY: a floor; what it was is kept for `stop`
 setting() {
     [ -e "/proc/sys/$1" ] || return 0
     was=$(cat "/proc/sys/$1")
@@ -71,17 +107,22 @@ setting() {
     echo "$2" 2>/dev/null >"/proc/sys/$1" || die "$1 is $was and cannot be set to $2 here: $3"
 }
 
-# Newest first: forwarding goes off before accept_ra goes back, or the default route would be lost.
-restore_settings() {
+# restore FILE: settings that are lines of a file, the newest first: forwarding goes off before accept_ra goes back,
+# or the default route would be lost.
+restore() {
     [ -e "$STATE/settings" ] || return 0
     sed -n '1!G;h;$p' "$STATE/settings" | while read -r path was ours; do
-        [ -e "/proc/sys/$path" ] || continue
+        grep -qxF "setting $path" "$1" && [ -e "/proc/sys/$path" ] || continue
         [ "$(cat "/proc/sys/$path")" != "$ours" ] || echo "$was" >"/proc/sys/$path" || say "$path stays $ours"
     done
-    rm -f "$STATE/settings"
+    while read -r path rest; do
+        grep -qxF "setting $path" "$1" || echo "$path $rest"
+    done <"$STATE/settings" >"$STATE/settings.left"
+    mv "$STATE/settings.left" "$STATE/settings"
 }
 
-# batch FAMILY: lines for ip on standard input; a family the machine lacks is passed over
+# batch FAMILY · unbatch FAMILY: lines for ip on standard input; a family the machine lacks is passed over, and
+# unbatch passes over lines that are refused
 batch() {
     if [ "$1" = 6 ] && [ -z "$V6" ]; then cat >/dev/null; else "$IP" "-$1" -batch -; fi
 }
@@ -89,9 +130,157 @@ unbatch() {
     if [ "$1" = 6 ] && [ -z "$V6" ]; then cat >/dev/null; else "$IP" "-$1" -force -batch - 2>/dev/null || :; fi
 }
 
+# rule_lines FAMILY FILE: in words that this ip knows
+rule_lines() {
+    if [ -n "$SAID" ]; then lines "rule$1" "$2"; else lines "rule$1" "$2" | sed 's/ protocol [^ ]*$//'; fi
+}
+
+# A rule that is there already would be refused, so each is taken away and made in one breath; then they are counted.
+rules() {
+    for family in 4 6; do
+        rule_lines $family "$1" | sed 's/.*/rule del &\
+rule add &/' | unbatch $family
+        [ "$family" = 4 ] || [ -n "$V6" ] || continue
+        rules_lack $family "$1" >"$STATE/lack"
+        read -r pref <"$STATE/lack" || continue
+        rule_lines $family "$1" | grep "^pref $pref " | sed 's/^/rule add /' | "$IP" "-$family" -batch - || :
+        die "a rule with priority $pref could not be made"
+    done
+}
+
+# rules_lack FAMILY FILE: priorities at which there are fewer rules than there should be
+rules_lack() {
+    "$IP" "-$1" rule show >"$STATE/seen"
+    lines "rule$1" "$2" | sed 's/^pref \([0-9]*\) .*/\1/' | sort | uniq -c | while read -r count pref; do
+        [ "$(grep -c "^$pref:" "$STATE/seen")" -ge "$count" ] || echo "$pref"
+    done
+}
+
 # hook PROGRAM TABLE BUILTIN CHAIN -I|-A · unhook PROGRAM TABLE BUILTIN CHAIN
 hook() { "$1" -w -t "$2" -C "$3" -j "$4" 2>/dev/null || "$1" -w -t "$2" "$5" "$3" -j "$4"; }
 unhook() { while "$1" -w -t "$2" -D "$3" -j "$4" 2>/dev/null; do :; done; }
+
+# remove FILE: take away what a file lists, steering first and guards last. Nothing here stops the rest.
+remove() {
+    for family in 4 6; do rule_lines $family "$1" | sed '1!G;h;$!d' | sed 's/^/rule del /' | unbatch $family; done
+    nowhere='^\(unreachable\|blackhole\|prohibit\|throw\) '
+    for family in 4 6; do
+        lines route$family "$1" | grep -v "$nowhere" | sed 's/^/route del /' | unbatch $family
+        lines route$family "$1" | grep "$nowhere" | sed 's/^/route del /' | unbatch $family
+    done
+    lines undo "$1" | while IFS= read -r line; do eval "$line" >/dev/null 2>&1 || :; done
+    lines link "$1" | while read -r device; do drop_link "$device"; done
+    lines peer "$1" | while read -r device key; do
+        ! there "$device" || wg set "$device" peer "$key" remove || :
+    done
+    for family in 4 6; do
+        lines address$family "$1" | sed 's/^/address del /; s/ nodad$//' | unbatch $family
+    done
+    restore "$1"
+    lines table "$1" | while read -r family table; do
+        printf 'add table %s\ndelete table %s\n' "$family $table" "$family $table" | nft -f - || :
+    done
+    for program in iptables ip6tables; do
+        family=4; [ "$program" = iptables ] || family=6
+        lines hook$family "$1" | while read -r table builtin chain end; do
+            unhook "$program" "$table" "$builtin" "$chain"
+        done
+        for table in filter raw mangle nat; do
+            lines "chain$family $table" "$1" >"$STATE/chains"
+            [ -s "$STATE/chains" ] || continue
+            {
+                echo "*$table"
+                sed 's/.*/:& - [0:0]/' "$STATE/chains"
+                sed 's/^/-X /' "$STATE/chains"
+                echo COMMIT
+            } | "$program-restore" $WAIT --noflush || :
+        done
+    done
+}
+
+# What is made, a line for each thing.
+made() {
+cat <<'END'
+setting net/ipv4/ip_forward
+setting net/ipv6/conf/eth0/accept_ra
+setting net/ipv6/conf/all/forwarding
+setting net/ipv4/conf/portals/rp_filter
+link portals
+link portals-paris
+peer portals AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
+dial portals AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI= 203.0.113.30:51820
+peer portals-paris AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
+address4 10.77.0.1/32 dev portals
+address6 fd77:7:7::1/128 dev portals nodad
+address4 10.77.0.1/32 dev portals-paris
+address6 fd77:7:7::1/128 dev portals-paris nodad
+route4 unreachable 10.77.0.0/24 table 7700 metric 4294967295 proto 77
+route4 unreachable 0.0.0.0/0 table 7701 metric 4294967295 proto 77
+route4 10.77.0.3/32 dev portals table 7700 proto 77
+route4 192.168.22.0/24 dev portals-paris table 7700 proto 77
+route4 0.0.0.0/0 dev portals-paris table 7701 src 10.77.0.1 proto 77
+route6 unreachable fd77:7:7::/64 table 7700 metric 4294967295 proto 77
+route6 unreachable ::/0 table 7701 metric 4294967295 proto 77
+route6 fd77:7:7::3/128 dev portals table 7700 proto 77
+route6 ::/0 dev portals-paris table 7701 src fd77:7:7::1 proto 77
+rule4 pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
+rule4 pref 7712 lookup 7700 protocol 77
+rule4 pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
+rule4 pref 7778 iif eth2 lookup 7701 protocol 77
+rule6 pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
+rule6 pref 7712 lookup 7700 protocol 77
+rule6 pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
+rule6 pref 7778 iif eth2 lookup 7701 protocol 77
+undo iptables -w -D DOCKER-USER -i portals-paris -m comment --comment warren-portals/forward-in/portals-paris/0 -j ACCEPT
+END
+}
+
+made_nft() {
+cat <<'END'
+table inet warren-portals
+END
+}
+
+made_iptables() {
+cat <<'END'
+hook4 filter FORWARD WARREN-portals-forward -I
+hook4 mangle POSTROUTING WARREN-portals-postrouting -I
+hook4 nat POSTROUTING WARREN-portals-srcnat -I
+chain4 filter WARREN-portals-forward
+chain4 mangle WARREN-portals-postrouting
+chain4 nat WARREN-portals-srcnat
+hook6 filter FORWARD WARREN-portals-forward -I
+hook6 mangle POSTROUTING WARREN-portals-postrouting -I
+hook6 nat POSTROUTING WARREN-portals-srcnat -I
+chain6 filter WARREN-portals-forward
+chain6 mangle WARREN-portals-postrouting
+chain6 nat WARREN-portals-srcnat
+END
+}
+
+# KEY NAME, of peers · DEVICE KEY ENDPOINT, of those that are dialled by a name
+names() {
+cat <<'END'
+AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI= tokyo
+AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE= paris
+END
+}
+
+named() {
+:
+}
+
+# resolve: have peers that are silent dialled at the address that their name has now
+resolve() {
+    now=$(date +%s)
+    named | while read -r device key endpoint; do
+        seen=$(wg show "$device" latest-handshakes 2>/dev/null | while read -r peer time; do
+            [ "$peer" != "$key" ] || echo "$time"
+        done)
+        [ -n "$seen" ] && [ $((now - seen)) -gt 150 ] || continue
+        WG_ENDPOINT_RESOLUTION_RETRIES=2 wg set "$device" peer "$key" endpoint "$endpoint" || :
+    done
+}
 
 firewall_nft() {
 nft -f - <<'END'
@@ -116,15 +305,8 @@ table inet warren-portals {
 END
 }
 
-firewall_nft_down() {
-nft -f - <<'END'
-add table inet warren-portals
-delete table inet warren-portals
-END
-}
-
 firewall_iptables() {
-iptables-restore -w --noflush <<'END'
+iptables-restore $WAIT --noflush <<'END'
 *filter
 :WARREN-portals-forward - [0:0]
 -A WARREN-portals-forward -i eth2 ! -o portals-paris -m comment --comment "portal nyc.eth2 -> paris" -j REJECT --reject-with icmp-admin-prohibited
@@ -139,11 +321,10 @@ COMMIT
 -A WARREN-portals-srcnat -o portals-paris -j SNAT --to-source 10.77.0.1
 COMMIT
 END
-hook iptables filter FORWARD WARREN-portals-forward -I
-hook iptables mangle POSTROUTING WARREN-portals-postrouting -I
-hook iptables nat POSTROUTING WARREN-portals-srcnat -I
+lines hook4 "$STATE/new" >"$STATE/hooks"
+while read -r words; do hook iptables $words; done <"$STATE/hooks"
 if [ -n "$V6" ]; then
-ip6tables-restore -w --noflush <<'END'
+ip6tables-restore $WAIT --noflush <<'END'
 *filter
 :WARREN-portals-forward - [0:0]
 -A WARREN-portals-forward -i eth2 ! -o portals-paris -m comment --comment "portal nyc.eth2 -> paris" -j REJECT --reject-with icmp6-adm-prohibited
@@ -158,49 +339,34 @@ COMMIT
 -A WARREN-portals-srcnat -o portals-paris -j SNAT --to-source fd77:7:7::1
 COMMIT
 END
-hook ip6tables filter FORWARD WARREN-portals-forward -I
-hook ip6tables mangle POSTROUTING WARREN-portals-postrouting -I
-hook ip6tables nat POSTROUTING WARREN-portals-srcnat -I
+lines hook6 "$STATE/new" >"$STATE/hooks"
+while read -r words; do hook ip6tables $words; done <"$STATE/hooks"
 fi
 }
 
-firewall_iptables_down() {
-unhook iptables filter FORWARD WARREN-portals-forward
-unhook iptables mangle POSTROUTING WARREN-portals-postrouting
-unhook iptables nat POSTROUTING WARREN-portals-srcnat
-iptables-restore -w --noflush <<'END'
-*filter
-:WARREN-portals-forward - [0:0]
--X WARREN-portals-forward
-COMMIT
-*mangle
-:WARREN-portals-postrouting - [0:0]
--X WARREN-portals-postrouting
-COMMIT
-*nat
-:WARREN-portals-srcnat - [0:0]
--X WARREN-portals-srcnat
-COMMIT
-END
-if [ -n "$V6" ]; then
-unhook ip6tables filter FORWARD WARREN-portals-forward
-unhook ip6tables mangle POSTROUTING WARREN-portals-postrouting
-unhook ip6tables nat POSTROUTING WARREN-portals-srcnat
-ip6tables-restore -w --noflush <<'END'
-*filter
-:WARREN-portals-forward - [0:0]
--X WARREN-portals-forward
-COMMIT
-*mangle
-:WARREN-portals-postrouting - [0:0]
--X WARREN-portals-postrouting
-COMMIT
-*nat
-:WARREN-portals-srcnat - [0:0]
--X WARREN-portals-srcnat
-COMMIT
-END
-fi
+forget() {
+if has conntrack; then
+    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x1000000/0x1000000 >/dev/null 2>&1 || :
+    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x2000000 >/dev/null 2>&1 || :
+    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x4000000 >/dev/null 2>&1 || :
+    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x8000000 >/dev/null 2>&1 || :
+    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x10000000 >/dev/null 2>&1 || :
+    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x20000000 >/dev/null 2>&1 || :
+else say 'conntrack is not installed: old flows keep their old path until they end'; fi
+}
+
+before_stop() {
+:
+}
+
+after_stop() {
+:
+}
+
+own() {
+own_key "${WARREN_KEY:-/etc/warren/private.key}"
+own_device portals AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
+own_device portals-paris AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
 }
 
 up() {
@@ -211,17 +377,14 @@ setting net/ipv6/conf/eth0/accept_ra 2 'forwarding would delete the learned defa
 setting net/ipv4/ip_forward 1 'packets pass between LANs, tunnels and the uplink'
 setting net/ipv6/conf/all/forwarding 1 'packets pass between LANs, tunnels and the uplink'
 make_link portals
-[ -r /etc/warren/private.key ] || die 'no private key in /etc/warren/private.key: make one with wg genkey'
-wg set portals listen-port 51820 fwmark 0x3f000000 private-key /etc/warren/private.key
+wg set portals listen-port 51820 fwmark 0x3f000000 private-key "${WARREN_KEY:-/etc/warren/private.key}"
 make_link portals-paris
-[ -r /etc/warren/private.key ] || die 'no private key in /etc/warren/private.key: make one with wg genkey'
-wg set portals-paris listen-port 51821 fwmark 0x3f000000 private-key /etc/warren/private.key
+wg set portals-paris listen-port 51821 fwmark 0x3f000000 private-key "${WARREN_KEY:-/etc/warren/private.key}"
 wg addconf portals /dev/stdin <<END
 [Peer]
 PublicKey = AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
 PresharedKey = $(cat /etc/warren/t.psk)
 AllowedIPs = 10.77.0.3/32, fd77:7:7::3/128
-Endpoint = 203.0.113.30:51820
 PersistentKeepalive = 25
 END
 wg addconf portals-paris /dev/stdin <<END
@@ -229,116 +392,111 @@ wg addconf portals-paris /dev/stdin <<END
 PublicKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
 AllowedIPs = 0.0.0.0/0, ::/0
 END
-batch 4 <<'END'
-address replace 10.77.0.1/32 dev portals
-address replace 10.77.0.1/32 dev portals-paris
-END
-batch 6 <<'END'
-address replace fd77:7:7::1/128 dev portals nodad
-address replace fd77:7:7::1/128 dev portals-paris nodad
-END
+lines address4 "$STATE/new" | sed 's/^/address replace /' | batch 4
+lines address6 "$STATE/new" | sed 's/^/address replace /' | batch 6
 "$IP" link set dev portals mtu 1420 up
 "$IP" link set dev portals-paris mtu 1420 up
+dial_all
 setting net/ipv4/conf/portals/rp_filter 2 'answers come in by the tunnel'
-batch 4 <<'END'
-route replace unreachable 10.77.0.0/24 table 7700 metric 4294967295 proto 77
-route replace unreachable 0.0.0.0/0 table 7701 metric 4294967295 proto 77
-route replace 10.77.0.3/32 dev portals table 7700 proto 77
-route replace 192.168.22.0/24 dev portals-paris table 7700 proto 77
-route replace 0.0.0.0/0 dev portals-paris table 7701 src 10.77.0.1 proto 77
-END
-batch 6 <<'END'
-route replace unreachable fd77:7:7::/64 table 7700 metric 4294967295 proto 77
-route replace unreachable ::/0 table 7701 metric 4294967295 proto 77
-route replace fd77:7:7::3/128 dev portals table 7700 proto 77
-route replace ::/0 dev portals-paris table 7701 src fd77:7:7::1 proto 77
-END
-unbatch 4 <<'END'
-rule del pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
-rule del pref 7712 lookup 7700 protocol 77
-rule del pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
-rule del pref 7778 iif eth2 lookup 7701 protocol 77
-END
-batch 4 <<'END'
-rule add pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
-rule add pref 7712 lookup 7700 protocol 77
-rule add pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
-rule add pref 7778 iif eth2 lookup 7701 protocol 77
-END
-unbatch 6 <<'END'
-rule del pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
-rule del pref 7712 lookup 7700 protocol 77
-rule del pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
-rule del pref 7778 iif eth2 lookup 7701 protocol 77
-END
-batch 6 <<'END'
-rule add pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
-rule add pref 7712 lookup 7700 protocol 77
-rule add pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
-rule add pref 7778 iif eth2 lookup 7701 protocol 77
-END
-if has conntrack; then
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x1000000/0x1000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x2000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x4000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x8000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x10000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x20000000 >/dev/null 2>&1 || :
-else say 'conntrack is not installed: old flows keep their old path until they end'; fi
+lines route4 "$STATE/new" | sed 's/^/route replace /' | batch 4
+lines route6 "$STATE/new" | sed 's/^/route replace /' | batch 6
+rules "$STATE/new"
+[ -n "$again" ] || forget
 }
 
-down() {
-unbatch 4 <<'END'
-rule del pref 7778 iif eth2 lookup 7701 protocol 77
-rule del pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
-rule del pref 7712 lookup 7700 protocol 77
-rule del pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
-END
-unbatch 6 <<'END'
-rule del pref 7778 iif eth2 lookup 7701 protocol 77
-rule del pref 7730 not fwmark 0x0/0x3f000000 unreachable protocol 77
-rule del pref 7712 lookup 7700 protocol 77
-rule del pref 7700 fwmark 0x3f000000/0x3f000000 lookup main protocol 77
-END
-unbatch 4 <<'END'
-route del 10.77.0.3/32 dev portals table 7700 proto 77
-route del 192.168.22.0/24 dev portals-paris table 7700 proto 77
-route del 0.0.0.0/0 dev portals-paris table 7701 src 10.77.0.1 proto 77
-route del unreachable 10.77.0.0/24 table 7700 metric 4294967295 proto 77
-route del unreachable 0.0.0.0/0 table 7701 metric 4294967295 proto 77
-END
-unbatch 6 <<'END'
-route del fd77:7:7::3/128 dev portals table 7700 proto 77
-route del ::/0 dev portals-paris table 7701 src fd77:7:7::1 proto 77
-route del unreachable fd77:7:7::/64 table 7700 metric 4294967295 proto 77
-route del unreachable ::/0 table 7701 metric 4294967295 proto 77
-END
-drop_link portals
-drop_link portals-paris
-iptables -w -D DOCKER-USER -i portals-paris -m comment --comment warren-portals/forward-in/portals-paris/0 -j ACCEPT 2>/dev/null || :
-restore_settings
-if has conntrack; then
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x1000000/0x1000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x2000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x4000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x8000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x10000000 >/dev/null 2>&1 || :
-    conntrack -D -f ipv4 -s 192.168.21.0/24 --mark 0x0/0x20000000 >/dev/null 2>&1 || :
-else say 'conntrack is not installed: old flows keep their old path until they end'; fi
-"firewall_${FIREWALL}_down"
+start() {
+    again=; [ ! -e "$STATE/made" ] || again=1
+    own
+    mkdir -p "$STATE" && chmod 700 "$STATE"
+    trap failed EXIT
+    trap 'exit 1' HUP INT TERM
+    echo "$FIREWALL" >"$STATE/firewall"
+    { made; "made_$FIREWALL"; } >"$STATE/new"
+    up
+    if [ -n "$again" ]; then
+        grep -vxF -f "$STATE/new" "$STATE/made" >"$STATE/gone" || :
+        remove "$STATE/gone"
+    fi
+    mv "$STATE/new" "$STATE/made"
+    trap - EXIT HUP INT TERM
+}
+
+# What was not there before is taken away again; what was stays, or traffic would leave by another way.
+failed() {
+    trap '' HUP INT TERM
+    set +e
+    if [ -n "$again" ]; then
+        cat "$STATE/new" >>"$STATE/made"
+        say "what stood before still stands; 'stop' takes it all away"
+    else
+        remove "$STATE/new"
+        rm -rf "$STATE"
+        say "undone"
+    fi
+    exit 1
+}
+
+stop() {
+    [ -e "$STATE/made" ] || { mkdir -p "$STATE" && { made; "made_$FIREWALL"; } >"$STATE/made"; }
+    before_stop
+    remove "$STATE/made"
+    forget
+    after_stop
+    rm -rf "$STATE"
+}
+
+status() {
+    [ -e "$STATE/made" ] || { say "not started"; exit 3; }
+    lack() { echo "missing: $*"; whole=; }
+    whole=1
+    for family in 4 6; do
+        [ "$family" = 4 ] || [ -n "$V6" ] || continue
+        for pref in $(rules_lack $family "$STATE/made"); do lack "a rule with priority $pref (-$family)"; done
+        lines route$family "$STATE/made" | sed 's/.* table \([^ ]*\).*/\1/' | sort | uniq -c >"$STATE/tables"
+        while read -r count table; do
+            found=$("$IP" -$family route show table "$table" proto 77 2>/dev/null | wc -l)
+            [ "$found" -ge "$count" ] || lack "$((count - found)) of $count routes of table $table (-$family)"
+        done <"$STATE/tables"
+    done
+    lines table "$STATE/made" >"$STATE/tables"
+    while read -r family table; do
+        nft list table "$family" "$table" >/dev/null 2>&1 || lack "nft table $family $table"
+    done <"$STATE/tables"
+    for program in iptables ip6tables; do
+        family=4; [ "$program" = iptables ] || family=6
+        lines hook$family "$STATE/made" >"$STATE/tables"
+        while read -r table builtin chain end; do
+            "$program" -w -t "$table" -C "$builtin" -j "$chain" 2>/dev/null || lack "$program chain $chain in $builtin"
+        done <"$STATE/tables"
+    done
+    lines link "$STATE/made" >"$STATE/tables"
+    while read -r device; do
+        case $("$IP" link show dev "$device" 2>/dev/null) in
+        *[\<,]UP[,\>]*) ;;
+        *) lack "device $device"; continue ;;
+        esac
+        wg show "$device" latest-handshakes | while read -r key time; do
+            name=$(names | sed -n "s|^$key ||p")
+            age="no handshake yet"
+            [ "$time" = 0 ] || age="handshake $(($(date +%s) - time)) s ago"
+            echo "$device: ${name:-$key}: $age"
+        done
+    done <"$STATE/tables"
+    [ -n "$whole" ]
 }
 
 case ${1:-} in
-up)
+start | restart)
     check
-    mkdir -p "$STATE"
-    echo "$FIREWALL" >"$STATE/firewall"
-    up
-    say "up" ;;
-down)
+    start
+    say "started" ;;
+stop)
     check
-    down
-    rm -rf "$STATE"
-    say "down" ;;
-*) say "usage: sh $0 up | down"; exit 2 ;;
+    stop
+    say "stopped" ;;
+status)
+    check
+    status ;;
+resolve) resolve ;;
+*) say "usage: sh $0 start | stop | restart | status | resolve"; exit 2 ;;
 esac

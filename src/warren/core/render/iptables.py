@@ -64,14 +64,10 @@ def render_restore(table: Table, family: Family) -> str:
     return "\n".join(parts) + "\n" if parts else ""
 
 
-def render_removal(table: Table, family: Family) -> str:
-    """Write the text that removes our chains, once nothing leads to them, whether they are there or not."""
-    parts = []
-    for name in TABLES:
-        if chains := _written(table, family).get(name):
-            lines = [f"*{name}", *(f":{chain} - [0:0]" for chain in chains), *(f"-X {chain}" for chain in chains)]
-            parts.append("\n".join([*lines, "COMMIT"]))
-    return "\n".join(parts) + "\n" if parts else ""
+def own_chains(table: Table, family: Family) -> tuple[tuple[str, str], ...]:
+    """List our chains, each with its table of iptables."""
+    written = _written(table, family)
+    return tuple((name, chain) for name in TABLES for chain in written.get(name, ()))
 
 
 def hook_rules(table: Table, family: Family) -> tuple[HookRule, ...]:

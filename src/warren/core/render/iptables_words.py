@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
+from typing import assert_never
 
 from warren.core.render.nft_words import join_ports
 from warren.model.firewall import (
@@ -25,7 +26,6 @@ from warren.model.firewall import (
     CtState,
     CtStatus,
     Dnat,
-    DnatPrefix,
     Drop,
     EtherSource,
     FibType,
@@ -47,7 +47,6 @@ from warren.model.firewall import (
     SetMark,
     SetRef,
     Snat,
-    SnatPrefix,
     Statement,
     Table,
     TcpSyn,
@@ -257,9 +256,8 @@ class Words:
             case Snat() | Dnat():
                 if statement.to.version == self.family:
                     yield Action(_nat(statement), ends=True)
-            case SnatPrefix() | DnatPrefix():
-                if statement.to.version == self.family:  # which of the two it is follows from the chain it stands in
-                    yield Action(f"-j NETMAP --to {statement.to}", ends=True)
+            case _:
+                assert_never(statement)
 
     def reject(self, reply: RejectWith) -> Action:
         if self.home != "filter":

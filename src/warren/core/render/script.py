@@ -1,183 +1,214 @@
 """A host's state as a POSIX shell script that does what apply does, on machines that have no Python.
 
-    sh portals-nyc.sh up | down
+    sh portals-nyc.sh start | stop | restart | status | resolve
 
 It needs the real ip (iproute2; busybox's own has no protocol or suppress words), wg, and nft or iptables, whichever
-is there when it runs. The order is the plan's: guards first, and last on the way down. Running `up` again repairs;
-`down` removes what `up` made, and puts kernel settings back. It keeps what it must remember in /run.
+is there when it runs. The order is the plan's (`core.diff`): guards first, and last on the way out. What it has made
+it remembers line by line (`core.render.made`), below /var/run.
 
-Written for ash: no arrays, no `local`, no `[[`. What can fail and matters fails the script; on the way down nothing
-does, so that the rest is still removed.
+Written for ash: no arrays, no `local`, no `[[`. What can fail and matters fails the script, which then undoes it; on
+the way out nothing does, so that the rest is still removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby
+from ipaddress import ip_address
 from shlex import quote
 
-from warren.core.diff import diff
+from warren.core.compare import sysctl_device
+from warren.core.diff import FORWARDING
 from warren.core.render.commands import HOOK_SHELL, shell_line
 from warren.core.render.consent import add_consent, drop_consent, has_hook
-from warren.core.render.ip import route_words, rule_words
-from warren.core.render.iptables import HookRule, hook_rules, render_removal, render_restore
-from warren.core.render.nft import render_delete, render_table
-from warren.core.render.services import Tools, drop_dns, forget_flows, set_dns
-from warren.core.render.shell import CONF_SECRET, HEAD, HOOKS, TAIL
-from warren.core.render.wg import peer_section, placeholder
-from warren.model.change import (
-    AddAddress,
-    AddConsent,
-    AddLink,
-    AddRoute,
-    AddRule,
-    Change,
-    Forget,
-    PutPeer,
-    PutTable,
-    RunHook,
-    SetDns,
-    SetSysctl,
+from warren.core.render.iptables import render_restore
+from warren.core.render.made import (
+    iptables_program,
+    made_always,
+    made_by_iptables,
+    made_by_nft,
+    setting_path,
+    shell_words,
 )
+from warren.core.render.nft import render_table
+from warren.core.render.services import Tools, forget_flows, set_dns
+from warren.core.render.shell import CONF_SECRET, HEAD, RESOLVE, TAIL
+from warren.core.render.tree import File, Rendered, unspoken
+from warren.core.render.unsaid import Unsaid
+from warren.core.render.wg import peer_section, placeholder
+from warren.model.endpoint import Endpoint
 from warren.model.firewall import Table
 from warren.model.key import SecretRef
-from warren.model.prefix import FAMILIES, Family
-from warren.model.state import ForgetFlows, HostState, RouteKind, WgInterface
+from warren.model.prefix import FAMILIES
+from warren.model.state import HostState, Sysctl, WgInterface
+
+
+def script_name(state: HostState) -> str:
+    """Name the script's file."""
+    return f"{state.owner.replace(':', '-')}-{state.host}.sh"
+
+
+def render_sh(state: HostState) -> Rendered:
+    """Give the script as a file, what it cannot do, and how it is used."""
+    name = script_name(state)
+    steps = (
+        f"copy {name} to the machine, to a place that outlives a reboot and an upgrade",
+        f"sh {name} start, as root: now, and at each start of the machine",
+        *(
+            [f"sh {name} resolve, every minute by cron: peers are dialled by name"]
+            if any(named_endpoints(state))
+            else []
+        ),
+    )
+    return Rendered((File(name, render_script(state), 0o755),), tuple(_unsaid(state)), steps)
+
+
+def _unsaid(state: HostState) -> Iterator[Unsaid]:
+    yield from unspoken(
+        state, "a script", ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks")
+    )
+    try:
+        for table in state.tables:
+            for family in FAMILIES:
+                render_restore(table, family)
+    except ValueError as error:
+        yield Unsaid("the firewall on a machine without nft", str(error), "install nftables there")
+    for table in state.tables:
+        for held in table.sets:
+            if held.live:
+                yield Unsaid(
+                    f"what is put into the set {held.name} later",
+                    "nothing feeds it there, so it stays as the script has it",
+                    "render again when it should hold something else",
+                )
 
 
 def render_script(state: HostState) -> str:
-    """Write the script that brings a host's state up, over nothing of ours, and takes it down again."""
+    """Write the script that brings a host's state up, keeps it, and takes it down again."""
     state = replace(state, consents=tuple(rule for rule in state.consents if has_hook(rule)))
-    items = diff(state, HostState(state.host, state.owner, state.backend))
-    changes = [item.change for item in items]
-    owner = state.owner.replace(":", "-")
+    conf_keys = any(_refs_conf(interface) for interface in state.interfaces)
+    try:
+        by_iptables = [line for table in state.tables for line in _iptables(table)]
+        chains = tuple(made_by_iptables(state))
+    except ValueError as error:  # it has no word for something: so this machine must have nft
+        by_iptables, chains = [f"die {quote(f'{error}: install nftables')}"], ()
     parts = [
-        HEAD.format(network=state.owner, host=state.host, owner=owner, file=f"{owner}-{state.host}.sh"),
-        HOOKS,
-        CONF_SECRET if any(_refs_conf(interface) for interface in state.interfaces) else "",
+        HEAD.format(network=state.owner, host=state.host, owner=state.owner.replace(":", "-"), file=script_name(state)),
+        CONF_SECRET if conf_keys else "",
+        "\n# What is made, a line for each thing.",
+        _listing("made", made_always(state)),
+        _listing("made_nft", made_by_nft(state)),
+        _listing("made_iptables", chains),
+        "\n# KEY NAME, of peers · DEVICE KEY ENDPOINT, of those that are dialled by a name",
+        _listing("names", _names(state)),
+        _listing("named", (" ".join(words) for words in named_endpoints(state))),
+        RESOLVE,
         _function("firewall_nft", (_fed("nft -f -", render_table(table)) for table in state.tables)),
-        _function("firewall_nft_down", (_fed("nft -f -", render_delete(table)) for table in state.tables)),
-        _function("firewall_iptables", (line for table in state.tables for line in _iptables_up(table))),
-        _function("firewall_iptables_down", (line for table in state.tables for line in _iptables_down(table))),
-        _function("up", _up(state, changes)),
-        _function("down", _down(state)),
+        _function("firewall_iptables", by_iptables),
+        _function("forget", _forget(state)),
+        _function("before_stop", _hooks(state, state.hooks.pre_down, " || :")),
+        _function("after_stop", _hooks(state, state.hooks.post_down, " || :")),
+        _function("own", _own(state)),
+        _function("up", _up(state)),
         TAIL,
     ]
     return "".join(parts)
 
 
-def _up(state: HostState, changes: Sequence[Change]) -> Iterator[str]:
-    """Go through the plan's changes, a run of one kind at a time."""
-    made = [change.interface for change in changes if isinstance(change, AddLink)]
-    risen = not made
-    for kind, run in groupby(changes, key=type):
-        batch = list(run)
-        if kind not in (PutTable, AddConsent, SetSysctl, AddLink, PutPeer, AddAddress, RunHook) and not risen:
-            yield from _rise(made)
-            risen = True
-        if kind is SetSysctl and not risen and any(_of_device(c, made) for c in batch if isinstance(c, SetSysctl)):
-            yield from _rise(made)
-            risen = True
-        yield from _step(state, kind, batch)
-    if not risen:
-        yield from _rise(made)
+def named_endpoints(state: HostState) -> Iterator[tuple[str, str, str]]:
+    """List the peers that are dialled by a name: device, key, endpoint."""
+    for interface in state.interfaces:
+        for peer in interface.peers:
+            if peer.endpoint is not None and not is_literal(peer.endpoint):
+                yield interface.name, peer.public_key, str(peer.endpoint)
 
 
-def _rise(made: Iterable[WgInterface]) -> Iterator[str]:
-    yield from (f'"$IP" link set dev {interface.name} mtu {interface.mtu} up' for interface in made)
+def is_literal(endpoint: Endpoint) -> bool:
+    """Say whether an endpoint is an address and not a name."""
+    try:
+        ip_address(endpoint.host)
+    except ValueError:
+        return False
+    return True
 
 
-def _of_device(change: SetSysctl, made: Iterable[WgInterface]) -> bool:
-    return any(f".{interface.name.replace('.', '/')}." in change.name for interface in made)
+def _names(state: HostState) -> Iterator[str]:
+    yield from dict.fromkeys(
+        f"{peer.public_key} {peer.name}" for interface in state.interfaces for peer in interface.peers if peer.name
+    )
 
 
-def _step(state: HostState, kind: type, batch: list) -> Iterator[str]:  # type: ignore[type-arg]
-    """Write one run of changes of a kind."""
-    if kind is PutTable:
-        yield '"firewall_$FIREWALL"'
-    elif kind is AddConsent:
-        for change in batch:
-            yield f"{_line(drop_consent(change.rule, state.owner))} 2>/dev/null || :"
-            yield _line(add_consent(change.rule, state.owner))
-    elif kind is SetSysctl:
-        why = {setting.name: setting.why for setting in state.sysctls}
-        for change in batch:
-            yield f"setting {_path(change.name)} {change.value} {quote(why[change.name] or 'this network needs it')}"
-    elif kind is AddLink:
-        yield from _links(batch)
-    elif kind is PutPeer:
-        for device, changes in groupby(batch, key=lambda change: change.device):
-            yield _peers(device, list(changes))
-    elif kind is AddAddress:
-        for family in FAMILIES:
-            lines = [f"address replace {c.address} dev {c.device}" for c in batch if c.address.version == family]
-            nodad = " nodad" if family is Family.IPV6 else ""
-            yield from _batched("batch", family, (line + nodad for line in lines))
-    elif kind is AddRoute:
-        for family in FAMILIES:
-            routes = (c.route for c in batch if c.route.prefix.version == family)
-            yield from _batched("batch", family, (f"route replace {route_words(route)}" for route in routes))
-    elif kind is AddRule:
-        for family in FAMILIES:
-            words = [rule_words(change.rule) for change in batch if change.rule.family == family]
-            # A rule that is there already would be refused; the guard stands meanwhile.
-            yield from _batched("unbatch", family, (f"rule del {text}" for text in words))
-            yield from _batched("batch", family, (f"rule add {text}" for text in words))
-    elif kind is Forget:
-        yield from _forget(change.flows for change in batch)
-    elif kind is SetDns:
-        yield from (shell_line(command) for change in batch for command in set_dns(change.config, Tools()))
-    elif kind is RunHook:
-        yield from (_line((*HOOK_SHELL, change.command.replace("%i", change.device))) for change in batch)
-
-
-def _down(state: HostState) -> Iterator[str]:
-    """Remove everything in the plan's order of removal."""
-    yield from _down_hooks(state, state.hooks.pre_down)
+def _up(state: HostState) -> Iterator[str]:
+    """Write what makes it all, in the plan's order."""
+    yield '"firewall_$FIREWALL"'
+    for rule in state.consents:
+        yield f"{shell_words(drop_consent(rule, state.owner))} 2>/dev/null || :"
+        yield shell_words(add_consent(rule, state.owner))
+    own = {interface.name for interface in state.interfaces}
+    # Forwarding turned on deletes an RA-learned default route, unless accept_ra is 2 by then.
+    settings = sorted(state.sysctls, key=lambda setting: setting.name in FORWARDING)
+    yield from (_setting(one) for one in settings if sysctl_device(one.name) not in own)
+    for interface in state.interfaces:
+        yield from _link(interface)
+    yield from _hooks(state, state.hooks.pre_up)
+    for interface in state.interfaces:
+        yield from _peers(interface)
     for family in FAMILIES:
-        rules = sorted((rule for rule in state.rules if rule.family == family), key=lambda rule: -rule.priority)
-        yield from _batched("unbatch", family, (f"rule del {rule_words(rule)}" for rule in rules))
+        yield f"lines address{family.value} \"$STATE/new\" | sed 's/^/address replace /' | batch {family.value}"
+    yield from (f'"$IP" link set dev {interface.name} mtu {interface.mtu} up' for interface in state.interfaces)
+    yield "dial_all"
+    yield from (_setting(one) for one in settings if sysctl_device(one.name) in own)
+    yield from (shell_line(command) for config in state.dns for command in set_dns(config, Tools()))
     for family in FAMILIES:
-        routes = [route for route in state.routes if route.prefix.version == family]
-        routes.sort(key=lambda route: route.kind is not RouteKind.UNICAST)
-        yield from _batched("unbatch", family, (f"route del {route_words(route)}" for route in routes))
-    yield from (f"{shell_line(command)} || :" for config in state.dns for command in drop_dns(config, Tools()))
-    yield from (f"drop_link {interface.name}" for interface in state.interfaces)
-    yield from (f"{_line(drop_consent(rule, state.owner))} 2>/dev/null || :" for rule in state.consents)
-    yield "restore_settings"
-    yield from _forget(state.forget)
-    if state.tables:
-        yield '"firewall_${FIREWALL}_down"'
-    yield from _down_hooks(state, state.hooks.post_down)
+        yield f"lines route{family.value} \"$STATE/new\" | sed 's/^/route replace /' | batch {family.value}"
+    yield 'rules "$STATE/new"'
+    yield '[ -n "$again" ] || forget'
+    yield from _hooks(state, state.hooks.post_up)
 
 
-def _down_hooks(state: HostState, hooks: Iterable[str]) -> Iterator[str]:
+def _hooks(state: HostState, hooks: Iterable[str], after: str = "") -> Iterator[str]:
     for interface in state.interfaces[:1]:  # only a conf has hooks, and it has one device
-        yield from (f"{_line((*HOOK_SHELL, hook.replace('%i', interface.name)))} || :" for hook in hooks)
+        yield from (f"{shell_words((*HOOK_SHELL, hook.replace('%i', interface.name)))}{after}" for hook in hooks)
 
 
-def _links(batch: list[AddLink]) -> Iterator[str]:
-    for change in batch:
-        interface, ref = change.interface, change.interface.private_key
-        yield f"make_link {interface.name}"
-        words = f"wg set {interface.name} listen-port {interface.listen_port} fwmark {interface.fwmark:#x}"
-        if ref.conf_key:
-            yield f"{_secret(ref)} | {words} private-key /dev/stdin"
-        elif ref.path:
-            yield f"[ -r {quote(ref.path)} ] || die {quote(f'no private key in {ref.path}: make one with wg genkey')}"
-            yield f"{words} private-key {quote(ref.path)}"
-        else:
-            yield words  # a conf may leave the key to a hook
+def _setting(setting: Sysctl) -> str:
+    return f"setting {setting_path(setting.name)} {setting.value} {quote(setting.why or 'this network needs it')}"
 
 
-def _peers(device: str, batch: list[PutPeer]) -> str:
+def _key(ref: SecretRef) -> str:
+    """Name the file of a private key, which the one who runs the script may say lies elsewhere."""
+    return f'"${{WARREN_KEY:-{ref.path}}}"'
+
+
+def _own(state: HostState) -> Iterator[str]:
+    """Before anything is done: is the key there, and nobody else's device in the way?"""
+    refs = dict.fromkeys(interface.private_key for interface in state.interfaces)
+    yield from (f"own_key {_key(ref)}" for ref in refs if ref.path and not ref.conf_key)
+    yield from (f"own_device {interface.name} {interface.public_key}" for interface in state.interfaces)
+
+
+def _link(interface: WgInterface) -> Iterator[str]:
+    ref = interface.private_key
+    yield f"make_link {interface.name}"
+    words = f"wg set {interface.name} listen-port {interface.listen_port} fwmark {interface.fwmark:#x}"
+    if ref.conf_key:
+        yield f"{_secret(ref)} | {words} private-key /dev/stdin"
+    elif ref.path:
+        yield f"{words} private-key {_key(ref)}"
+    else:
+        yield words  # a conf may leave the key to a hook
+
+
+def _peers(interface: WgInterface) -> Iterator[str]:
     """Feed peers to wg; keys come out of their files as it runs, through its input alone."""
     secrets: list[SecretRef] = []
-    text = "".join(peer_section(change.peer, change.before, secrets) for change in batch)
+    text = ""
+    for peer in interface.peers:
+        text += peer_section(replace(peer, endpoint=None), None, secrets)  # dialled once the rest stands
     for at, ref in enumerate(secrets):
         text = text.replace(placeholder(at), f"$({_secret(ref)})")
-    return f"wg addconf {device} /dev/stdin <<END\n{text}END"
+    if text:
+        yield f"wg addconf {interface.name} /dev/stdin <<END\n{text}END"
 
 
 def _secret(ref: SecretRef) -> str:
@@ -191,56 +222,32 @@ def _refs_conf(interface: WgInterface) -> bool:
     return any(ref is not None and ref.conf_key for ref in refs)
 
 
-def _forget(flows: Iterable[ForgetFlows]) -> Iterator[str]:
-    lines = dict.fromkeys(" ".join(command.argv) for one in flows for command in forget_flows(one))
+def _forget(state: HostState) -> Iterator[str]:
+    lines = dict.fromkeys(" ".join(command.argv) for one in state.forget for command in forget_flows(one))
     if lines:
         yield "if has conntrack; then"
         yield from (f"    {line} >/dev/null 2>&1 || :" for line in lines)
         yield "else say 'conntrack is not installed: old flows keep their old path until they end'; fi"
 
 
-def _iptables_up(table: Table) -> Iterator[str]:
+def _iptables(table: Table) -> Iterator[str]:
+    """Write our chains of a table, and then what leads to them."""
     for family in FAMILIES:
-        program = _program(family)
         text = render_restore(table, family)
         if not text:
             continue
-        yield from _only(family, [_fed(f"{program}-restore -w --noflush", text), *_hooks("hook", table, family)])
+        program = iptables_program(family)
+        fed = _fed(f"{program}-restore $WAIT --noflush", text)
+        hooks = f'lines hook{family.value} "$STATE/new" >"$STATE/hooks"'
+        loop = f'while read -r words; do hook {program} $words; done <"$STATE/hooks"'
+        body = [fed, hooks, loop]
+        yield from (['if [ -n "$V6" ]; then', *body, "fi"] if family == 6 else body)
 
 
-def _iptables_down(table: Table) -> Iterator[str]:
-    for family in FAMILIES:
-        text = render_removal(table, family)
-        if text:
-            removal = _fed(f"{_program(family)}-restore -w --noflush", text)
-            yield from _only(family, [*_hooks("unhook", table, family), removal])
-
-
-def _hooks(verb: str, table: Table, family: Family) -> Iterator[str]:
-    rules: Sequence[HookRule] = hook_rules(table, family)
-    for rule in rules:
-        place = f" {'-I' if rule.first else '-A'}" if verb == "hook" else ""
-        yield f"{verb} {_program(family)} {rule.table} {rule.builtin} {rule.chain}{place}"
-
-
-def _only(family: Family, lines: Iterable[str]) -> Iterator[str]:
-    """Do what is for IPv6 only where there is IPv6."""
-    if family is Family.IPV6:
-        yield 'if [ -n "$V6" ]; then'
-        yield from lines
-        yield "fi"
-    else:
-        yield from lines
-
-
-def _program(family: Family) -> str:
-    return "iptables" if family is Family.IPV4 else "ip6tables"
-
-
-def _batched(function: str, family: Family, lines: Iterable[str]) -> Iterator[str]:
+def _listing(name: str, lines: Iterable[str]) -> str:
+    """Write a function that prints lines."""
     text = "".join(f"{line}\n" for line in lines)
-    if text:
-        yield _fed(f"{function} {family.value}", text)
+    return _function(name, [_fed("cat", text)] if text else [])
 
 
 def _fed(line: str, text: str) -> str:
@@ -251,12 +258,3 @@ def _fed(line: str, text: str) -> str:
 def _function(name: str, lines: Iterable[str]) -> str:
     body = "\n".join(lines) or ":"
     return f"\n{name}() {{\n{body}\n}}\n"
-
-
-def _path(name: str) -> str:
-    """Turn a setting's dotted name into its path; a slash in it stands for a dot of a device's name."""
-    return name.replace(".", "\0").replace("/", ".").replace("\0", "/")
-
-
-def _line(argv: Sequence[str]) -> str:
-    return " ".join(quote(word) for word in argv)
