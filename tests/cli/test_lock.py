@@ -127,6 +127,25 @@ def test_a_link_is_followed_and_the_mode_kept(file: Path, tmp_path: Path) -> Non
     assert elsewhere.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_linked_network_file_has_the_lock_beside_the_link_or_else_beside_the_file(
+    file: Path, lock: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "etc"
+    elsewhere.mkdir()
+    link, beside = elsewhere / "mine.yaml", elsewhere / "mine.lock"
+    link.symlink_to(file)
+    lock.unlink()
+
+    written = warren("lock", str(link))
+    assert (written.returncode, lock.exists(), beside.exists()) == (0, True, False)
+    assert f"{lock}: written" in written.stdout
+    assert "W100" not in warren("check", str(link)).stdout
+
+    beside.write_text(lock.read_text().replace("udp", "") + "spoilt: 1\n")
+    told = warren("check", str(link))
+    assert f"{beside}:" in told.stdout and "spoilt" in told.stdout, "its own wins"
+
+
 def test_where_nothing_can_be_written_that_is_said(file: Path) -> None:
     os.mkdir(file.with_suffix(".lock"))
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None:
     """Allot tunnel addresses, ports and device names, and write them to the lock file beside FILE.
 
-    portals.yaml has portals.lock; keep both in git. What is allotted stays as long as the file asks for it: adding,
+    portals.yaml has portals.lock; keep both in git. Where FILE is a link, the lock is the one beside the link or, if
+    there is none, beside what the link leads to. What is allotted stays as long as the file asks for it: adding,
     removing or reordering hosts renumbers nobody.
     """
     import sys
@@ -29,8 +30,9 @@ def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None
     from warren.cli.network import read_network, stands_in_the_way, without_lock_findings
     from warren.cli.view import count, runes, show, show_findings
     from warren.cli.view_json import findings_json, print_json
-    from warren.core.lockfile import lock_name, render_lock
+    from warren.core.lockfile import render_lock
     from warren.sys.errors import HostError
+    from warren.sys.lock_file import lock_path
 
     loaded = read_network(file)
     others = without_lock_findings(loaded)
@@ -38,7 +40,7 @@ def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None
     if stands_in_the_way(loaded) or loaded.lock is None:
         errors = findings_json(others.diagnostics)["errors"]
         raise HostError(f"{file} has {count(errors, 'error')}", "Nothing was written. Mend the file and try again.")
-    path, wanted = lock_name(file), loaded.lock
+    path, wanted = lock_path(file), loaded.lock
     changes = [] if loaded.locked else _changes(_before(path), wanted)
     write = not (loaded.locked or only_check)
     if write:

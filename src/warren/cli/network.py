@@ -16,13 +16,13 @@ from warren.cli.files import read_file
 from warren.cli.view import count, show_findings
 from warren.core.diagnostics import has_errors
 from warren.core.load import Loaded, load
-from warren.core.lockfile import lock_name
 from warren.core.parse.tree import MAX_BYTES
 from warren.model.diagnostic import Severity
 from warren.model.key import PublicKey, encode_key
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.sys.errors import HostError
+from warren.sys.lock_file import lock_path
 
 LOCK_FINDINGS = ("W100", "W101")  # there is no lock; it is out of date
 
@@ -30,13 +30,14 @@ LOCK_FINDINGS = ("W100", "W101")  # there is no lock; it is out of date
 def read_network(file: str, make_key: Callable[[str], PublicKey] | None = None) -> Loaded:
     """Read and judge a network file and its lock; HostError only if the file cannot be read at all."""
     data = read_file(file, MAX_BYTES, f"`warren init -o {file}` writes a first one.")
+    path = lock_path(file)
     try:
-        lock_data = read_file(lock_name(file), MAX_BYTES)
+        lock_data = read_file(path, MAX_BYTES)
     except HostError as error:
         if not isinstance(error.__context__, FileNotFoundError):
             raise
         lock_data = None
-    return load(data, lock_data, file, make_key)
+    return load(data, lock_data, file, make_key, path)
 
 
 def open_network(

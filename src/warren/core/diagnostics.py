@@ -504,9 +504,9 @@ CODES: dict[str, Code] = {
     "W092": Code(
         WARNING,
         "an endpoint that the lab cannot dial",
-        "The host has an endpoint, but `verify` and the lab forward no ports: nobody can dial it there if `lab:` places "
-        "it behind a NAT, or if it listens at another port (`port:`) than its endpoint's. On the real network all may be "
-        "well.",
+        "The host has an endpoint, but `verify` and the lab forward no ports: nobody can dial it there if `lab:` "
+        "places it behind a NAT, or if it listens at another port (`port:`) than its endpoint's. On the real network "
+        "all may be well.",
         "nyc: {endpoint: nyc.example.net:51820}\nlab: {place: {nyc: cafe}}\n\n"
         "nyc: {endpoint: nyc.example.net:443, port: 51820}   # the router forwards 443 to 51820",
         "Behind a NAT: place the host on `internet`, or take its endpoint away. With a port forward: leave it so, and "

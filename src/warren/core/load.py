@@ -42,9 +42,16 @@ class Loaded:
         return "\n".join(as_text(one, *self.sources) for one in self.diagnostics)
 
 
-def load(data: bytes, lock_data: bytes | None, file: str, make_key: Callable[[str], PublicKey] | None = None) -> Loaded:
+def load(
+    data: bytes,
+    lock_data: bytes | None,
+    file: str,
+    make_key: Callable[[str], PublicKey] | None = None,
+    lock_file: str = "",
+) -> Loaded:
     """Read a network file and its lock file (None: there is none), and judge both.
 
+    `lock_file` is where the lock lies, if that is not beside the file as it is named (a link).
     `make_key` gives hosts a key that have none in the file, as the lab does; otherwise that is an error.
     """
     parsed = parse(data, file)
@@ -57,9 +64,10 @@ def load(data: bytes, lock_data: bytes | None, file: str, make_key: Callable[[st
     sources: tuple[Source, ...] = (parsed.source,)
     lock: Lock | None = None
     if lock_data is not None:
-        lock, wrong = parse_lock(lock_data, lock_name(file))
+        lock_file = lock_file or lock_name(file)
+        lock, wrong = parse_lock(lock_data, lock_file)
         found = in_order((*found, *wrong))
-        sources += (decode_leniently(lock_data, lock_name(file)),)
+        sources += (decode_leniently(lock_data, lock_file),)
     if draft is None or has_errors(parsed.diagnostics) or has_errors(one for one in found if one.where.file == file):
         return Loaded(None, None, found, False, sources)
     return _locked(draft, lock, lock_data is not None, found, sources, parsed.spots)

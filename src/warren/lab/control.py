@@ -22,11 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from warren.core.lockfile import lock_name
 from warren.lab.enclose import DETACHED, killed_by
 from warren.lab.spaces import LabError
 from warren.model.lock import Lock
 from warren.model.network import Network
+from warren.sys.lock_file import lock_path
 
 ENDING = 3.0  # seconds a lab that hung up may take until its process is gone
 
@@ -151,7 +151,7 @@ class Door:
     def version(self) -> str:
         """Tell versions of the file apart, and of its lock."""
         digest = blake2s(digest_size=12)
-        for path in (Path(self.file), Path(lock_name(self.file))):
+        for path in (Path(self.file), Path(lock_path(self.file))):
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()
 
