@@ -9,6 +9,8 @@ from pathlib import Path
 from warren.core.conf.diagnostics import CODES as CONF_CODES
 from warren.core.conf.diagnostics import GROUPS as CONF_GROUPS
 from warren.core.diagnostics import CODES, GROUPS, as_text, finding, has_errors, in_order, render_errors
+from warren.core.imports.diagnostics import CODES as IMPORT_CODES
+from warren.core.imports.diagnostics import GROUPS as IMPORT_GROUPS
 from warren.core.source import Source
 from warren.model.diagnostic import Severity, Where
 
@@ -18,12 +20,12 @@ SOURCES = Path(__file__).parent.parent.parent / "src" / "warren" / "core"
 
 def test_the_page_is_the_table() -> None:
     """`UPDATE_GOLDEN=1 pytest tests/core/test_diagnostics.py` writes it anew."""
-    text = render_errors((CONF_GROUPS, CONF_CODES))
+    text = render_errors((CONF_GROUPS, CONF_CODES), (IMPORT_GROUPS, IMPORT_CODES))
     if os.environ.get("UPDATE_GOLDEN"):
         PAGE.write_text(text)
 
     assert text == PAGE.read_text()
-    for code in (*CODES, *CONF_CODES):
+    for code in (*CODES, *CONF_CODES, *IMPORT_CODES):
         assert text.count(f"### {code}: ") == 1
 
 
@@ -38,7 +40,7 @@ def test_every_code_is_used_and_every_use_is_in_the_table() -> None:
 def test_codes_are_in_order_and_in_one_group_each() -> None:
     assert list(CODES) == sorted(CODES)
     assert all(sum(code.startswith(prefix) for prefix, _ in GROUPS) == 1 for code in CODES)
-    assert not set(CODES) & set(CONF_CODES)
+    assert not set(CODES) & {*CONF_CODES, *IMPORT_CODES}
 
 
 def test_rows_are_sentences() -> None:

@@ -98,13 +98,13 @@ def _sites(hosts: tuple[str, ...], keys: tuple[str, ...]) -> list[Site]:
     sites = []
     for text in hosts:
         name, _, endpoint = text.partition("=")
-        sites.append(Site(name, known.pop(name, ""), _with_port(endpoint)))
+        sites.append(Site(name, known.pop(name, ""), with_port(endpoint)))
     if known:
         raise click.UsageError(f"--key names {', '.join(known)}, which no --host does")
     return sites
 
 
-def _with_port(endpoint: str) -> str:
+def with_port(endpoint: str) -> str:
     """Complete an endpoint without a port by WireGuard's usual one, and bracket a bare IPv6 address."""
     if endpoint.count(":") > 1 and not endpoint.startswith("["):
         endpoint = f"[{endpoint}]"

@@ -37,6 +37,7 @@ FILE, HOST, CONF, MORE = "The network file", "This host", "wg-quick's own files"
 
 COMMANDS: dict[str, Entry] = {
     "init": Entry("warren.cli.init:init", FILE, "Write a first network file."),
+    "import": Entry("warren.cli.imports:imports", FILE, "Make a network file of wg and wg-quick confs."),
     "check": Entry("warren.cli.check:check", FILE, "Find all that is wrong with a network file."),
     "lock": Entry("warren.cli.lock:lock", FILE, "Allot addresses, ports and device names, once and for good."),
     "verify": Entry("warren.cli.verify:verify", FILE, "Prove offline what the file expects, and that nothing leaks."),

@@ -71,24 +71,31 @@ def absent(argument: str) -> ConfFile:
     return ConfFile(name, shown, Path(shown), b"", Parsed(None, ()))
 
 
-def locate(argument: str) -> tuple[str, str]:
-    """Give the device's name and the path that an argument stands for; HostError if it cannot be a conf's."""
-    path = f"{DIRECTORY}/{argument}.conf" if NAME.fullmatch(argument) else argument
-    name, dot, suffix = os.path.basename(path).rpartition(".")
+def locate(argument: str, *, path: bool = False) -> tuple[str, str]:
+    """Give the device's name and the path that an argument stands for; HostError if it cannot be a conf's.
+
+    `path`: take it for a path where there is such a file, even if it could be a bare name (`wg0.conf`).
+    """
+    bare = NAME.fullmatch(argument) is not None and not (path and os.path.isfile(argument))
+    file = f"{DIRECTORY}/{argument}.conf" if bare else argument
+    name, dot, suffix = os.path.basename(file).rpartition(".")
     if suffix != "conf" or not dot:
         raise HostError(
             f"{argument} is no conf: its name does not end in .conf",
             "Call the file NAME.conf, where NAME is the device it makes.",
         )
-    return name, path
+    return name, file
 
 
-def read(argument: str) -> ConfFile:
-    """Find and read a conf; what is wrong inside is among its findings. HostError if there is none to read."""
-    name, shown = locate(argument)
-    path = Path(os.path.realpath(shown))
+def read(argument: str, *, path: bool = False) -> ConfFile:
+    """Find and read a conf; what is wrong inside is among its findings. HostError if there is none to read.
+
+    `path` as for `locate`.
+    """
+    name, shown = locate(argument, path=path)
+    real = Path(os.path.realpath(shown))
     try:
-        with open(path, "rb") as file:
+        with open(real, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(MAX_FILE + 1)
     except OSError as error:
@@ -97,9 +104,9 @@ def read(argument: str) -> ConfFile:
         raise HostError(f"cannot read {shown}: {why}", remedy) from None
     if len(data) > MAX_FILE:
         raise HostError(f"{shown} is larger than any conf: more than {MAX_FILE // 2**20} MiB")
-    parsed = parse_conf(data, shown, name, str(path), services=service_port, tables=table_number)
-    access = check_access(shown, str(path), mode, path.parent.stat().st_mode)
-    return ConfFile(name, shown, path, data, Parsed(parsed.conf, access + parsed.diagnostics))
+    parsed = parse_conf(data, shown, name, str(real), services=service_port, tables=table_number)
+    access = check_access(shown, str(real), mode, real.parent.stat().st_mode)
+    return ConfFile(name, shown, real, data, Parsed(parsed.conf, access + parsed.diagnostics))
 
 
 def write(path: Path, text: str) -> None:
