@@ -84,6 +84,7 @@ def test_json_has_the_documented_shape(file: Path) -> None:
                     {"name": f"portals-{other}", "port": 51821, "peer": other},
                 ],
                 "chains": [],
+                "maps": [],
             }
             for number, name, other in ((1, "nyc", "paris"), (2, "paris", "nyc"))
         ],

@@ -84,3 +84,16 @@ def test_a_host_that_is_not_there_is_named(where: Path) -> None:
         "says": "portals.yaml has no host rome",
         "remedy": "It has: nyc, paris.",
     }
+
+
+def test_a_code_is_drawn_only_with_its_key(where: Path) -> None:
+    words = ("render", "portals.yaml", "--host", "nyc", "--as", "qr")
+
+    without = warren(*words, "-o", "out", cwd=where)
+    drawn = warren(*words, "--private-key", "nyc.key", cwd=where)
+    warren(*words, "--private-key", "nyc.key", "-o", "out", cwd=where)
+
+    assert without.returncode == 1 and "the private key of nyc is not here" in without.stderr
+    assert "█▀" in drawn.stdout and "W150" in drawn.stderr
+    assert (where / "out" / "portals-paris.png").read_bytes().startswith(b"\x89PNG")
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (where / "out").iterdir()} == {0o600}

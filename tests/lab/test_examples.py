@@ -34,7 +34,14 @@ def test_an_example_keeps_its_promises(file: Path) -> None:
 
 
 def test_the_examples_are_those_the_project_promises() -> None:
-    assert [file.stem for file in EXAMPLES] == ["chain", "full-exit-mesh", "own-traffic", "portals", "site-to-site"]
+    assert [file.stem for file in EXAMPLES] == [
+        "chain",
+        "full-exit-mesh",
+        "overlap",
+        "own-traffic",
+        "portals",
+        "site-to-site",
+    ]
 
 
 def test_a_promise_that_is_not_kept_fails_and_says_what_happened_instead(tmp_path: Path) -> None:

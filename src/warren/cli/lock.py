@@ -91,6 +91,7 @@ def _text(changes: list[tuple[str, HostLock]]) -> str:
             f"  {rune} {host.name}",
             *(str(address) for address in host.addresses),
             ", ".join(f"{device.name} udp/{device.port}" for device in host.devices),
+            ", ".join(f"{held.lan} as {pair.seen}" for held in host.maps for pair in held.prefixes),
         )
         for rune, host in changes
     ]
@@ -105,6 +106,11 @@ def _hosts(lock: Lock) -> list[dict[str, Any]]:
             "devices": [{"name": d.name, "port": d.port, "peer": d.peer} for d in host.devices],
             "chains": [
                 {"portal": c.portal, "addresses": [str(address) for address in c.addresses]} for c in host.chains
+            ],
+            "maps": [
+                {"lan": held.lan, "prefix": str(pair.own), "seen_as": str(pair.seen)}
+                for held in host.maps
+                for pair in held.prefixes
             ],
         }
         for host in lock.hosts

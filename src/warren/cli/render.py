@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from warren.core.render.tree import File, Rendered
     from warren.model.diagnostic import Diagnostic
+    from warren.sys.tree import Keys
 
 
 @click.command()
@@ -34,7 +35,8 @@ def render(file: str, host: str, target: str, output: str | None, private_key: s
     """Write a host's configuration for what runs there instead of warren.
 
     Without -o the files are printed, each below a line with its name and mode, and with places for the keys instead of
-    keys. What the target cannot express is said on standard error, item by item.
+    keys (but a QR code holds the key, or it would be of no use). What the target cannot express is said on standard
+    error, item by item.
     """
     from warren.cli.network import open_network
     from warren.cli.view import show, show_findings
@@ -56,15 +58,20 @@ def render(file: str, host: str, target: str, output: str | None, private_key: s
 
         print_json(_json(host, target, rendered, found, written))
         return
-    show("\n".join(written) if output else _text(rendered.files))
+    show("\n".join(written) if output else _printed(rendered.files, keys))
     show_findings(found, on=sys.stderr)
     if output:
         show("Then:\n" + "\n".join(f"  {step}" for step in rendered.steps), on=sys.stderr)
 
 
-def _text(files: Iterable[File]) -> str:
-    """Write files one below the other, each under its name, without a key."""
-    return "\n".join(f"# /{file.path} ({file.mode:04o})\n{_shown(file)}" for file in files).rstrip("\n")
+def _printed(files: Iterable[File], keys: Keys) -> str:
+    """Write files one below the other, each under its name and without a key; of codes, those for the terminal."""
+    from warren.core.render.tree import Form
+    from warren.sys.tree import drawn_with
+
+    parts = [f"# /{one.path} ({one.mode:04o})\n{_shown(one)}" for one in files if one.form is Form.TEXT]
+    parts += [drawn_with(one, keys).decode() for one in files if one.form is Form.TERMINAL]
+    return "\n".join(parts).rstrip("\n")
 
 
 def _shown(file: File) -> str:

@@ -1,4 +1,4 @@
-"""Allot what a network needs and the file does not say: tunnel addresses, ports, names of devices.
+"""Allot what a network needs and the file does not say: tunnel addresses, ports, names of devices, maps.
 
 What a lock holds is kept as long as the file still asks for it and allows it; a new host gets the address after
 the highest one that the lock holds, and addresses that were freed come last. So adding, removing or reordering
@@ -11,7 +11,8 @@ from collections.abc import Container, Iterable
 from itertools import chain
 
 from warren.core.compile.portals import addressed_portals, dedicated_peers, identity
-from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock
+from warren.core.maps import NoRoom, allot_maps
+from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock, MapLock
 from warren.model.network import Host, Network
 from warren.model.prefix import Address, Prefix
 
@@ -27,6 +28,10 @@ def allot(network: Network, lock: Lock) -> Lock:
     """Complete a lock for a network, and drop what the network no longer has. Raises Full."""
     pools = [_Pool(prefix, lock) for prefix in sorted(network.overlay, key=lambda prefix: prefix.version)]
     ports = _Ports(network)
+    try:
+        maps = allot_maps(network, lock)
+    except NoRoom as full:
+        raise Full(str(full)) from full
     kept = {host.name: lock.by_name.get(host.name, HostLock(host.name, (), ())) for host in network.hosts}
     # First everybody keeps what they have, then new things are allotted: hosts in the file's order, then the rest.
     for host in network.hosts:
@@ -36,7 +41,12 @@ def allot(network: Network, lock: Lock) -> Lock:
     for host in network.hosts:
         for pool in pools:
             pool.give(host.name)
-    return Lock(tuple(_host(network, host, kept[host.name], pools, ports) for host in _by_name(network.hosts)))
+    return Lock(
+        tuple(
+            _host(network, host, kept[host.name], pools, ports, maps.get(host.name, ()))
+            for host in _by_name(network.hosts)
+        )
+    )
 
 
 def lock_is_current(network: Network, lock: Lock) -> bool:
@@ -66,7 +76,9 @@ def _chains(network: Network, host: Host) -> tuple[str, ...]:
     return tuple(sorted({identity(portal) for portal in addressed_portals(network, host.name)}))
 
 
-def _host(network: Network, host: Host, kept: HostLock, pools: list[_Pool], ports: _Ports) -> HostLock:
+def _host(
+    network: Network, host: Host, kept: HostLock, pools: list[_Pool], ports: _Ports, maps: tuple[MapLock, ...]
+) -> HostLock:
     peers = dedicated_peers(network, host.name)
     taken = {host.uplink, *(lan.name for lan in host.lans)}
     names: dict[str, str] = {}
@@ -87,6 +99,7 @@ def _host(network: Network, host: Host, kept: HostLock, pools: list[_Pool], port
             ChainLock(portal, tuple(pool.give((host.name, portal)) for pool in pools))
             for portal in _chains(network, host)
         ),
+        maps=maps,
     )
 
 

@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("W09", "The lab"),
     ("W10", "The lock file"),
     ("W11", "What is published"),
+    ("W14", "Mapped LANs"),
     ("W15", "Rendering for other machines"),
 )
 
@@ -310,7 +311,10 @@ CODES: dict[str, Code] = {
         "overlay overlaps a LAN",
         "Tunnel addresses would be taken for machines on the LAN, and the other way round.",
         "overlay: [192.168.0.0/16]\n# … and a LAN with 192.168.1.1/24",
-        "Choose a prefix for the overlay that no site uses, for instance one of 10.64.0.0/10 or of fd00::/8.",
+        "Choose a prefix for the overlay that no site uses, for instance one of 10.64.0.0/10 or of fd00::/8. An "
+        "overlay that is carved out of a LAN's own subnet, with a router that answers ARP for it (proxy ARP), is not "
+        "supported and not needed: the machines of the LAN reach tunnel addresses through their router, like "
+        "everything else that is not in their subnet.",
     ),
     "W055": Code(
         ERROR,
@@ -341,7 +345,8 @@ CODES: dict[str, Code] = {
         "A LAN of one host lies inside a wider LAN of another. As allowed IPs of two peers the longer prefix would "
         "take packets from the shorter, so warren announces neither.",
         "a: {lans: {eth1: {address: 10.0.0.1/8}}}\nb: {lans: {eth1: {address: 10.1.0.1/16}}}",
-        "Renumber one of them, or narrow the wider one to what it uses.",
+        "Give each a prefix of its own in the network (`map: auto`), or narrow the wider one to what it uses, or "
+        "renumber one of them.",
     ),
     # --- places ------------------------------------------------------------------------------------------
     "W060": Code(
@@ -425,8 +430,8 @@ CODES: dict[str, Code] = {
         "A LAN that overlaps another host's, or is `closed: true`, is not announced: other hosts have no route to its "
         "machines, and cannot answer them under their own addresses.",
         "portals:\n  - {from: nyc.eth1, exit: paris, nat: routed}   # paris has the same subnet",
-        "At a portal, write `nat: snat`. For a path between LANs, renumber one of them (mapping comes in a later "
-        "version) or take `closed: true` away.",
+        "At a portal, write `nat: snat`. For a path to a LAN that overlaps another, give it a prefix of its own in the "
+        "network: `map: auto`, or `map: 10.99.1.0/24`. Take `closed: true` away from one that is closed.",
     ),
     "W076": Code(
         ERROR,
@@ -620,6 +625,60 @@ CODES: dict[str, Code] = {
         "publish:\n  - {at: cloud, to: home, ports: [tcp/80]}\n"
         "  - {at: cloud, to: home, ports: [tcp/8080→80], source: snat}",
         "Write the same `source:` in both.",
+    ),
+    # --- mapped LANs -------------------------------------------------------------------------------------
+    "W140": Code(
+        ERROR,
+        "a map of another size",
+        "A map is 1:1: each address of the LAN has one in the mapped prefix, so both are equally long.",
+        "eth1: {address: 192.168.1.1/24, map: 10.99.0.0/16}",
+        "Write a prefix as long as the LAN's, or `map: auto`.",
+    ),
+    "W141": Code(
+        ERROR,
+        "a mapped prefix that is taken",
+        "The network knows the LAN by the mapped prefix, so nothing else of the network can have a part of it: not the "
+        "overlay, no LAN of any host, no other map.",
+        "overlay: [10.99.0.0/24]\n# … and\neth1: {address: 192.168.1.1/24, map: 10.99.0.0/24}",
+        "Choose a prefix that no site uses, or write `map: auto`, which finds one.",
+    ),
+    "W142": Code(
+        ERROR,
+        "a map without its subnet",
+        "Each subnet of a family is mapped to one prefix, in the order in which they are written; a family that is not "
+        "named in `map:` stays as it is.",
+        "eth1: {address: 192.168.1.1/24, map: ['fd99:1::/64']}",
+        "Write one prefix for each subnet that the LAN has in that family, or `map: auto`.",
+    ),
+    "W143": Code(
+        WARNING,
+        "a map that nobody sees",
+        "Other hosts see a LAN through the tunnels, and those carry only the overlay's families. `map: auto` leaves "
+        "global IPv6 prefixes alone, which are nobody else's.",
+        "overlay: [10.77.0.0/24]\n# … and\neth1: {address: ['fd11::1/64'], map: auto}",
+        "Add a prefix of that family to `overlay:`, or take the map out.",
+    ),
+    "W144": Code(
+        ERROR,
+        "a closed LAN with a map",
+        "A closed LAN is announced to nobody, under no prefix.",
+        "eth1: {address: 192.168.1.1/24, closed: true, map: auto}",
+        "Take one of the two out.",
+    ),
+    "W145": Code(
+        ERROR,
+        "no room for a map",
+        "`map: auto` takes prefixes out of 10.0.0.0/8, 172.16.0.0/12, 100.64.0.0/10 and unique local IPv6, around "
+        "everything that the file names. There is none left that is as long as the LAN's.",
+        "eth1: {address: 10.0.0.1/8, map: auto}",
+        "Narrow the LAN to what it uses, or write a prefix yourself.",
+    ),
+    "W146": Code(
+        WARNING,
+        "a public mapped prefix",
+        "The mapped prefix is somebody's on the internet; from inside the network those machines cannot be reached.",
+        "eth1: {address: 192.168.1.1/24, map: 8.8.8.0/24}",
+        "Take a private prefix, unless the addresses are yours.",
     ),
     # --- rendering for other machines --------------------------------------------------------------------
     "W150": Code(

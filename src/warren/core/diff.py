@@ -241,10 +241,11 @@ class _Diff:
         known = self.before.forget or self.observed.forget
         came = missing(self.desired.forget, known)
         went = missing(known, self.desired.forget)
-        seen: set[tuple[Prefix, int]] = set()
+        seen: set[tuple[Prefix, Prefix | None, int]] = set()
         for flows in (*came, *went):
-            if (flows.source, flows.except_mark) not in seen:
-                seen.add((flows.source, flows.except_mark))
+            selector = flows.source, flows.destination, flows.except_mark
+            if selector not in seen:
+                seen.add(selector)
                 yield Forget(flows)
 
 

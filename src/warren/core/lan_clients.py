@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ipaddress import ip_interface, ip_network
 from itertools import chain
 
+from warren.model.mapped import address_moved
 from warren.model.network import Lan, Network, Place, PlaceKind
 from warren.model.prefix import Address, Interface, Prefix, covers
 from warren.model.world import Client
@@ -30,7 +31,7 @@ def lan_clients(network: Network) -> Iterator[Client]:
             for place in (Place(PlaceKind.LAN, host.name, lan.name), *places):
                 addresses = numbers.take(place.prefix)
                 mac = place.mac or next(fresh)
-                yield Client(str(place), host.name, lan.name, mac, addresses, gateways)
+                yield Client(str(place), host.name, lan.name, mac, addresses, gateways, lan.mapped)
 
 
 def _named_places(network: Network) -> dict[tuple[str, str], list[Place]]:
@@ -55,6 +56,11 @@ def _places_holding(network: Network, address: Address) -> Iterator[Place]:
         for lan in host.lans:
             if any(covers(prefix, address) for prefix in lan.prefixes) and all(a.ip != address for a in lan.addresses):
                 yield Place(PlaceKind.PREFIX, host.name, lan.name, ip_network(address))
+            for pair in lan.mapped:
+                if covers(pair.seen, address):
+                    own = address_moved(address, pair.seen, pair.own)
+                    if all(a.ip != own for a in lan.addresses):
+                        yield Place(PlaceKind.PREFIX, host.name, lan.name, ip_network(own))
 
 
 class _Numbers:

@@ -9,6 +9,7 @@ from warren.core.allot import Full, allot
 from warren.core.check import check_lock, check_network
 from warren.core.diagnostics import as_text, has_errors, in_order
 from warren.core.lockfile import lock_name, parse_lock
+from warren.core.maps import settled
 from warren.core.parse import parse
 from warren.core.parse.spots import Spots
 from warren.core.source import Source, decode_leniently
@@ -87,7 +88,7 @@ def _locked(
         complete = allot(network, lock or Lock())
     except Full:
         return Loaded(None, None, found, False, sources)
-    return Loaded(network, complete, found, lock == complete, sources)
+    return Loaded(settled(network, complete), complete, found, lock == complete, sources)
 
 
 def _beyond(parsed: tuple[Diagnostic, ...], checked: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:

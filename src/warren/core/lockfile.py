@@ -9,6 +9,8 @@
           portals-paris: {peer: paris, port: 51821}
         chains:
           "nyc.192.168.1.51 -> paris,tokyo": [10.77.0.4, "fd77:7:7::4"]
+        maps:
+          eth1: {192.168.1.0/24: 10.64.0.0/24}
 
 Sorted by name, one line per thing, so that the same lock is always the same text.
 """
@@ -23,13 +25,14 @@ from typing import Any
 from warren.core.allot import allot, lock_is_current
 from warren.core.diagnostics import finding, has_errors, in_order
 from warren.core.parse import read_tree
-from warren.core.parse.addresses import parse_address
+from warren.core.parse.addresses import parse_address, prefix, prefix_of
 from warren.core.parse.reading import Key, Reader, Reading, each, entry, integer, named, port, scalar, show, table
 from warren.core.parse.spots import Spots
 from warren.core.parse.tree import Node, Scalar, Table
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock
-from warren.model.prefix import FAMILIES, Address
+from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock, MapLock
+from warren.model.mapped import MappedPrefix
+from warren.model.prefix import FAMILIES, Address, Prefix
 
 __all__ = ["allot", "lock_is_current", "lock_name", "parse_lock", "render_lock"]
 
@@ -67,6 +70,11 @@ def _lines(lock: Lock) -> Iterator[str]:
             yield "    chains:"
         for chain in sorted(host.chains, key=lambda chain: chain.portal):
             yield f"      {_text(chain.portal)}: {_addresses(chain.addresses)}"
+        if host.maps:
+            yield "    maps:"
+        for held in sorted(host.maps, key=lambda held: held.lan):
+            pairs = ", ".join(f"{_prefix(pair.own)}: {_prefix(pair.seen)}" for pair in held.prefixes)
+            yield f"      {_text(held.lan)}: {{{pairs}}}"
 
 
 def _text(text: str) -> str:
@@ -76,6 +84,10 @@ def _text(text: str) -> str:
 
 def _addresses(addresses: tuple[Address, ...]) -> str:
     return f"[{', '.join(str(one) if one.version == 4 else json.dumps(str(one)) for one in addresses)}]"
+
+
+def _prefix(prefix: Prefix) -> str:
+    return str(prefix) if prefix.version == 4 else json.dumps(str(prefix))
 
 
 # --- reading ---------------------------------------------------------------------------------------------
@@ -127,6 +139,28 @@ def _chains(node: Node, what: str, reading: Reading) -> tuple[ChainLock, ...] | 
     return tuple(ChainLock(portal, _by_family(addresses)) for portal, addresses in sorted(read) if addresses)
 
 
+def _maps(node: Node, what: str, reading: Reading) -> tuple[MapLock, ...] | None:
+    got = table(node, what, reading, HINT)
+    if got is None:
+        return None
+    read = [(key.text, _pairs(value, f"the map of {show(key.text)}", reading)) for key, value in named(got, reading)]
+    return tuple(MapLock(lan, pairs) for lan, pairs in sorted(read) if pairs)
+
+
+def _pairs(node: Node, what: str, reading: Reading) -> tuple[MappedPrefix, ...]:
+    got = table(node, what, reading, HINT)
+    found = []
+    for key, value in named(got, reading) if got is not None else ():
+        own, seen = prefix_of(key.text, key.where, what, reading), prefix(value, what, reading)
+        if own is None or seen is None:
+            continue
+        if (own.version, own.prefixlen) == (seen.version, seen.prefixlen):
+            found.append(MappedPrefix(own, seen))
+        else:
+            reading.note("W102", value.where, f"{what} is no 1:1 map: `{own}` cannot be `{seen}`.", HINT)
+    return tuple(found)
+
+
 def _by_family(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     return tuple(address for family in FAMILIES for address in addresses if address.version == family)
 
@@ -135,6 +169,7 @@ HOST_KEYS: dict[str, Key[Any]] = {
     "addresses": Key(_addresses_of, required=True),
     "devices": Key(_devices, required=True),
     "chains": Key(_chains),
+    "maps": Key(_maps),
 }
 
 
@@ -146,7 +181,11 @@ def _hosts(node: Node, what: str, reading: Reading) -> tuple[HostLock, ...] | No
 def _host(key: Scalar, node: Node, reading: Reading) -> HostLock:
     values = entry(node, f"the host {show(key.text)}", reading, HOST_KEYS, key.where) or {}
     return HostLock(
-        key.text, _by_family(values.get("addresses", ())), values.get("devices", ()), values.get("chains", ())
+        key.text,
+        _by_family(values.get("addresses", ())),
+        values.get("devices", ()),
+        values.get("chains", ()),
+        values.get("maps", ()),
     )
 
 
@@ -197,4 +236,8 @@ def _twice(lock: Lock, spots: Spots, root: Table) -> tuple[Diagnostic, ...]:
             for at, address in enumerate(chain.addresses):
                 where = spots(None, "hosts", host.name, "chains", chain.portal, at)
                 claim(address, f"`{address}`", f"the chain `{chain.portal}`", where)
+        for held in host.maps:
+            for pair in held.prefixes:
+                where = spots(None, "hosts", host.name, "maps", held.lan, str(pair.own))
+                claim(pair.seen, f"`{pair.seen}`", f"the LAN `{host.name}.{held.lan}`", where)
     return in_order(found)

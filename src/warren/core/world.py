@@ -254,7 +254,12 @@ def _reserved(network: Network, lock: Lock | None) -> _Reserved:
         for host in (lock.hosts if lock else ())
         for address in chain(host.addresses, *(link.addresses for link in host.chains))
     )
-    lans = (prefix for host in network.hosts for lan in host.lans for prefix in lan.prefixes)
+    lans = (
+        prefix
+        for host in network.hosts
+        for lan in host.lans
+        for prefix in (*lan.prefixes, *(pair.seen for pair in lan.mapped))
+    )
     exceptions = (prefix for portal in network.portals for prefix in portal.exceptions if prefix.prefixlen > 8)
     return _Reserved(
         chain(network.overlay, lans, exceptions, (ip_network(a) for a in chain(literals, targets, locked)))

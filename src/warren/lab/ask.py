@@ -28,7 +28,8 @@ ECHO = {Family.IPV4: (8, 0, 20), Family.IPV6: (128, 129, 40)}  # request, reply,
 class Ask:
     """What is asked, and what came of it so far.
 
-    `ends` are the spaces it is meant for. `source` is None unless the sender is the internet. `size` is the whole IP
+    `ends` are the spaces it is meant for. `mapped` is what the destination is called in some spaces, behind a map of
+    addresses. `source` is None unless the sender is the internet. `size` is the whole IP
     packet's, for an echo that must not be fragmented (0: a small one, fragmented as may be).
     `flaw` is why nothing can be learned from it.
     """
@@ -41,6 +42,7 @@ class Ask:
     ends: frozenset[str] = frozenset()
     source: Address | None = None
     size: int = 0
+    mapped: tuple[tuple[str, Address], ...] = ()
     token: str = field(default_factory=lambda: f"warren-{os.urandom(6).hex()}")
     sightings: list[Sighting] = field(default_factory=list)
     answered: bool = False
@@ -54,13 +56,16 @@ class Ask:
         return any(one.space == self.space and one.leaving and one.device == device for one in self.sightings)
 
     @property
-    def key(self) -> str:
+    def keys(self) -> tuple[str, ...]:
         """How a packet of this question is known while it has no payload."""
-        return f"{self.destination} {self.dport}" if self.proto == "tcp" else ""
+        if self.proto != "tcp":
+            return ()
+        called = dict.fromkeys((self.destination, *(address for _, address in self.mapped)))
+        return tuple(f"{address} {self.dport}" for address in called)
 
     def take(self, sighting: Sighting) -> None:
         """Note where a packet on its way there was seen; answers are no business of ours."""
-        if sighting.destination == self.destination:
+        if sighting.destination == self.destination or (sighting.space, sighting.destination) in self.mapped:
             self.sightings.append(sighting)
 
 

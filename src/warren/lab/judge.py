@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warren.core.verify.expects import host_addresses
+from warren.core.verify.expects import host_addresses, kept_as
 from warren.core.world import client_of
 from warren.lab.ask import Ask
 from warren.lab.sight import Sighting
@@ -77,13 +77,18 @@ def shortfall(expect: Expect, found: Found, world: World, lock: Lock) -> str:
         return str(found)
     if expect.path and found.path != expect.path:
         return f"its way is {', '.join(found.path)}"
-    if expect.source == "kept" and found.source != found.began:
+    if expect.source == "kept" and not _is_kept(expect, found, world):
         return f"its source {found.began} becomes {found.source}"
     if expect.source not in ("", "kept") and found.source not in host_addresses(expect.source, lock, world):
         return f"its source is {found.source}"
     if expect.mtu is not None and found.fits != expect.mtu:
         return f"{expect.mtu} bytes do not fit"
     return ""
+
+
+def _is_kept(expect: Expect, found: Found, world: World) -> bool:
+    began = found.began
+    return began is not None and found.source in (began, kept_as(expect.source_place, began, world))
 
 
 def unlike(said: Found, seen: Found) -> str:

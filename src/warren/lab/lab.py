@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from warren.core.allot import allot
+from warren.core.maps import settled
 from warren.core.world import place_world
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
@@ -159,8 +160,8 @@ class Lab:
         self._look()
         for ask in asks:
             self.asked[ask.token] = ask
-            if ask.key:
-                self.asked[ask.key] = ask
+            for key in ask.keys:
+                self.asked[key] = ask
             self._serve(ask)
         askers = [Asker(ask, self.spaces, self.selector) for ask in asks if not ask.flaw]
 
@@ -181,7 +182,8 @@ class Lab:
         for ask in asks:
             ask.flaw = ask.flaw or missed
             self.asked.pop(ask.token)
-            self.asked.pop(ask.key, None)
+            for key in ask.keys:
+                self.asked.pop(key, None)
 
     def _serve(self, ask: Ask) -> None:
         """Have somebody answer wherever a question may arrive; where a port is taken, it cannot be asked."""
@@ -222,6 +224,7 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     _refuse_forwards(network)
     keyed, files = with_fresh_keys(network)
     complete = allot(keyed, lock or Lock())
+    keyed = settled(keyed, complete)
     world = place_world(keyed, complete)
     wiring = wire(world, keyed)
     _name_hosts(world)

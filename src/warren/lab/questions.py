@@ -29,6 +29,7 @@ class Questions:
         self.world, self.lock = world, lock
         self._ports = count(FIRST_PORT)
         self._owners = _owners(network, lock, world)
+        self._mapped = _mapped(world)
 
     def of(self, expect: Expect) -> dict[Family, tuple[Probe, list[Ask]]]:
         """Make what is sent for an expectation, by family, beside the same question to walk."""
@@ -43,11 +44,12 @@ class Questions:
         space = self.space_of(probe.start)
         # What leaks arrives out there, whoever it was meant for: there it must be seen, and answered.
         ends = self._owners.get(probe.destination, frozenset()) | {INTERNET}
+        mapped = self._mapped.get(probe.destination, ())
         for proto in protos:
             dport = 0 if proto == "icmp" else target.port or next(self._ports)
-            yield Ask(space, family, proto, probe.destination, dport, ends, probe.source)
+            yield Ask(space, family, proto, probe.destination, dport, ends, probe.source, mapped=mapped)
         if expect.mtu:
-            yield Ask(space, family, "icmp", probe.destination, 0, ends, probe.source, expect.mtu)
+            yield Ask(space, family, "icmp", probe.destination, 0, ends, probe.source, expect.mtu, mapped)
 
     def space_of(self, spot: Spot) -> str:
         """Name the space in which a packet is made."""
@@ -72,4 +74,17 @@ def _owners(network: Network, lock: Lock, world: World) -> dict[Address, frozens
     for client in world.clients:
         for interface in client.addresses:
             owners[interface.ip].add(client_space(world, client))
+            owners[client.seen(interface.ip)].add(client_space(world, client))
     return {address: frozenset(spaces) for address, spaces in owners.items()}
+
+
+def _mapped(world: World) -> dict[Address, tuple[tuple[str, Address], ...]]:
+    """What a mapped address becomes at its own site: at the host that maps it, and at the machine."""
+    found: dict[Address, tuple[tuple[str, Address], ...]] = {}
+    for client in world.clients:
+        for interface in client.addresses:
+            seen = client.seen(interface.ip)
+            if seen != interface.ip:
+                spaces = host_space(client.host), client_space(world, client)
+                found[seen] = tuple((space, interface.ip) for space in spaces)
+    return found

@@ -140,7 +140,7 @@ def _separable(waiting: list[_Question]) -> list[_Question]:
     keys: set[str] = set()
     count = 0
     for question in waiting:
-        own = {ask.key for ask in question.packets if ask.key}
+        own = {key for ask in question.packets for key in ask.keys}
         if not taken or (not keys & own and count + len(question.packets) <= AT_ONCE):
             taken.append(question)
             keys |= own

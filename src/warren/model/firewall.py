@@ -282,6 +282,23 @@ class Dnat:
 
 
 @dataclass(frozen=True, slots=True)
+class SnatPrefix:
+    """`snat ip|ip6 prefix to …`: the source becomes the address with the same number in `to`.
+
+    The rule matches sources of a prefix that is as long.
+    """
+
+    to: Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class DnatPrefix:
+    """`dnat ip|ip6 prefix to …`: the destination becomes the address with the same number in `to`."""
+
+    to: Prefix
+
+
+@dataclass(frozen=True, slots=True)
 class Masquerade:
     """`masquerade`."""
 
@@ -301,6 +318,8 @@ Statement = (
     | MssClamp
     | Snat
     | Dnat
+    | SnatPrefix
+    | DnatPrefix
     | Masquerade
 )
 

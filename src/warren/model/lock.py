@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from warren.model.mapped import MappedPrefix
 from warren.model.prefix import Address, Family
 
 
@@ -32,13 +33,22 @@ class ChainLock:
 
 
 @dataclass(frozen=True, slots=True)
+class MapLock:
+    """The prefixes under which the network knows the subnets of a LAN with `map: auto`."""
+
+    lan: str
+    prefixes: tuple[MappedPrefix, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostLock:
-    """What one host was allotted: an address per overlay prefix, its devices, its chains' addresses."""
+    """What one host was allotted: an address per overlay prefix, its devices, its chains' addresses, its maps."""
 
     name: str
     addresses: tuple[Address, ...]
     devices: tuple[DeviceLock, ...]
     chains: tuple[ChainLock, ...] = ()
+    maps: tuple[MapLock, ...] = ()
 
     def address(self, family: Family) -> Address | None:
         """Give the host's overlay address of a family."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from warren.model.diagnostic import Where
 from warren.model.endpoint import Endpoint as Endpoint  # noqa: PLC0414  # it is a word of the network file too
 from warren.model.key import PublicKey
+from warren.model.mapped import MappedPrefix
 from warren.model.prefix import FAMILIES, Address, Family, Interface, Prefix
 
 
@@ -21,7 +22,8 @@ class Lan:
     """One network behind a host: a device of the host and the host's addresses on it.
 
     `name` is the device. `closed` LANs are announced to nobody (blueprint section 1). `maps` are the prefixes as
-    which the others see the LAN's own, one for each family that is mapped, 1:1; `map_auto`: the lock allots them.
+    which the others see the LAN's own, as written: one for each subnet of the families that are mapped, in their
+    order. With `map_auto` the lock allots them, and `core.maps` fills in what it `allotted`.
     """
 
     name: str
@@ -30,11 +32,36 @@ class Lan:
     at: Where | None = None
     maps: tuple[Prefix, ...] = ()
     map_auto: bool = False
+    allotted: tuple[MappedPrefix, ...] = ()
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
         """The subnets of the LAN."""
         return tuple(address.network for address in self.addresses)
+
+    @property
+    def mapped(self) -> tuple[MappedPrefix, ...]:
+        """The subnets that others know by another prefix; what `check` finds fault with is left out."""
+        if self.map_auto:
+            return self.allotted
+        return tuple(
+            MappedPrefix(own, seen)
+            for family in FAMILIES
+            for own, seen in zip(
+                dict.fromkeys(prefix for prefix in self.prefixes if prefix.version == family),
+                (prefix for prefix in self.maps if prefix.version == family),
+                strict=False,
+            )
+            if own.prefixlen == seen.prefixlen
+        )
+
+    def is_mapped(self, prefix: Prefix) -> bool:
+        """Say whether others know a subnet by another prefix, or will when it is allotted."""
+        return self.map_auto or any(pair.own == prefix for pair in self.mapped)
+
+    def seen(self, prefix: Prefix) -> Prefix:
+        """Give what others call a part of the LAN: itself, if it is not mapped."""
+        return next((found for one in self.mapped if (found := one.outward(prefix)) is not None), prefix)
 
 
 @dataclass(frozen=True, slots=True)

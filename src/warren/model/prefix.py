@@ -50,6 +50,10 @@ class Family(IntEnum):
 DEFAULT_V4 = IPv4Network("0.0.0.0/0")
 DEFAULT_V6 = IPv6Network("::/0")
 FAMILIES = (Family.IPV4, Family.IPV6)
+# RFC 1918, RFC 6598 and RFC 4193: addresses that are nobody's on the internet.
+PRIVATE: tuple[Prefix, ...] = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
+)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -192,12 +192,14 @@ class DnsConfig:
 class ForgetFlows:
     """Conntrack entries that a change of path must end: original-direction selectors, conntrack(8)'s words.
 
-    `except_mark` keeps the flows whose connection mark under MARK_MASK has that value (the operator's).
+    `destination` narrows them (None: to anywhere). `except_mark` keeps the flows whose connection mark under MARK_MASK
+    has that value (the operator's).
     """
 
     source: Prefix
     reason: str
     except_mark: int = UPLINK_MARK
+    destination: Prefix | None = None
 
 
 @dataclass(frozen=True, slots=True)

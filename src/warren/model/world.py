@@ -15,8 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from warren.model.mapped import MappedPrefix, address_moved
 from warren.model.network import NatBox
-from warren.model.prefix import Address, Family, Interface, Prefix
+from warren.model.prefix import Address, Family, Interface, Prefix, covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,10 @@ class NatNode:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A machine on a LAN; its gateways are the host's own addresses there."""
+    """A machine on a LAN; its gateways are the host's own addresses there.
+
+    `maps` are its LAN's: by them other hosts know it under another address than its own.
+    """
 
     name: str
     host: str
@@ -71,10 +75,18 @@ class Client:
     mac: str
     addresses: tuple[Interface, ...]
     gateways: tuple[Address, ...]
+    maps: tuple[MappedPrefix, ...] = ()
 
     def address(self, family: Family) -> Address | None:
         """Give the client's address of a family."""
         return next((address.ip for address in self.addresses if address.version == family), None)
+
+    def seen(self, address: Address) -> Address:
+        """Give what other hosts call one of the client's addresses: itself, if its LAN is not mapped."""
+        for pair in self.maps:
+            if covers(pair.own, address):
+                return address_moved(address, pair.own, pair.seen)
+        return address
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from warren.core.render.tree import File, Secret, filled
+from warren.core.render.qr import drawn
+from warren.core.render.tree import File, Form, Secret, filled
 from warren.model.key import PublicKey, SecretRef
 from warren.sys.errors import HostError
 from warren.sys.keys import public_key
@@ -82,6 +83,23 @@ def _given(path: str, own: list[Secret]) -> dict[PublicKey, str]:
     return {public: key}
 
 
+def drawn_with(file: File, keys: Keys) -> bytes:
+    """Give a file's bytes, its keys put in. A picture without its key is of no use to anybody: then HostError."""
+    found = [keys.find(secret) for secret in file.secrets]
+    if file.form is not Form.TEXT and None in found:
+        lacking = next(secret for secret, key in zip(file.secrets, found, strict=True) if key is None)
+        raise HostError(
+            f"{lacking.what} is not here, and a code without it is of no use",
+            "Name the file that holds it: --private-key FILE."
+            if lacking.public_key
+            else f"Render where {lacking.ref.path} lies.",
+        )
+    try:
+        return drawn(file.form, filled(file, found).text)
+    except ValueError as error:
+        raise HostError(f"/{file.path} cannot be drawn: {error}", "Render it as wg-quick and copy the conf.") from None
+
+
 def missing(files: Iterable[File], keys: Keys) -> tuple[Secret, ...]:
     """Name the keys that are not at hand, each once."""
     every = (secret for file in files for secret in file.secrets)
@@ -94,17 +112,17 @@ def write_tree(files: Iterable[File], directory: str, keys: Keys) -> list[Path]:
     A key that somebody put into a file by hand is not overwritten by a place for one: then HostError, and nothing is
     written.
     """
-    laid = [(Path(directory, file.path), file, [keys.find(secret) for secret in file.secrets]) for file in files]
-    for path, file, found in laid:
-        _spare(path, file, found)
-    for path, file, found in laid:
-        _write(path, filled(file, found))
+    laid = [(Path(directory, file.path), file, drawn_with(file, keys)) for file in files]
+    for path, file, _ in laid:
+        _spare(path, file, keys)
+    for path, file, data in laid:
+        _write(path, data, file.mode)
     return [path for path, _, _ in laid]
 
 
-def _spare(path: Path, file: File, found: list[str | None]) -> None:
+def _spare(path: Path, file: File, keys: Keys) -> None:
     """Refuse to put stand-ins where another text than ours stands."""
-    lacking = [secret for secret, key in zip(file.secrets, found, strict=True) if key is None]
+    lacking = [secret for secret in file.secrets if keys.find(secret) is None]
     if not lacking or not path.exists():
         return
     text = path.read_text(errors="replace")
@@ -116,16 +134,16 @@ def _spare(path: Path, file: File, found: list[str | None]) -> None:
             )
 
 
-def _write(path: Path, file: File) -> None:
+def _write(path: Path, data: bytes, mode: int) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as opened:
             temporary = Path(opened.name)  # made with mode 0600
-            opened.write(file.text.encode())
+            opened.write(data)
             opened.flush()
             os.fsync(opened.fileno())
-            os.fchmod(opened.fileno(), file.mode)
+            os.fchmod(opened.fileno(), mode)
         temporary.replace(path)
     except OSError as error:
         if temporary is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from warren.core.check import addresses, dialling, expects, hosts, lab, portals, publishes, sources
+from warren.core.check import addresses, dialling, expects, hosts, lab, maps, portals, publishes, sources
 from warren.core.check.locked import locked
 from warren.core.check.subject import Check, Subject
 from warren.core.diagnostics import has_errors, in_order
@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     *hosts.CHECKS,
     *dialling.CHECKS,
     *addresses.CHECKS,
+    *maps.CHECKS,
     *portals.CHECKS,
     *sources.CHECKS,
     *publishes.CHECKS,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_network
 from itertools import islice
 
 from warren.core.allot import addresses_needed, room
 from warren.core.check.nesting import lans_of, nested
 from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.model.diagnostic import Diagnostic
-from warren.model.prefix import Prefix, covers, family_of, overlaps
-
-PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+from warren.model.prefix import PRIVATE, Prefix, covers, family_of, overlaps
 
 
 def overlay(subject: Subject) -> Iterator[Diagnostic]:
@@ -43,7 +40,10 @@ def overlay_and_lans(subject: Subject) -> Iterator[Diagnostic]:
         for at, ours in enumerate(subject.network.overlay):
             if overlaps(ours, prefix):
                 says = f"The overlay prefix `{ours}` overlaps `{prefix}`, the LAN `{host.name}.{lan.name}`."
-                hint = "Choose a prefix for the overlay that no site uses."
+                hint = (
+                    "Choose a prefix for the overlay that no site uses: machines of the LAN reach tunnel addresses "
+                    "through their router, so none has to lie in its subnet."
+                )
                 yield finding("W054", subject.spots(None, "overlay", at), says, hint)
 
 
@@ -66,13 +66,21 @@ def lans_of_one_host(subject: Subject) -> Iterator[Diagnostic]:
 def lans_of_two_hosts(subject: Subject) -> Iterator[Diagnostic]:
     """A LAN inside another host's wider LAN would shadow a part of it. Equal ones are common, and no finding."""
     for (host, lan, prefix, _), around in nested(lans_of(subject.network.hosts)):
-        wider_ones = (owned for owned in around if owned.host is not host and owned.prefix != prefix)
+        mapped = lan.is_mapped(prefix)
+        wider_ones = (
+            owned
+            for owned in around
+            if owned.host is not host and owned.prefix != prefix and not (mapped and owned.lan.is_mapped(owned.prefix))
+        )
         for other, other_lan, wider, _ in islice(wider_ones, 1):
+            left = "neither is announced"
+            if mapped or other_lan.is_mapped(wider):
+                left = f"`{wider if mapped else prefix}`, which has no map, is not announced"
             says = (
                 f"`{prefix}`, the LAN `{host.name}.{lan.name}`, lies in `{wider}`, `{other.name}.{other_lan.name}`: "
-                "as allowed IPs one would shadow a part of the other, so neither is announced."
+                f"as allowed IPs one would shadow a part of the other, so {left}."
             )
-            hint = f"Renumber one of them, or narrow `{wider}` to what it uses."
+            hint = f"Give each a prefix of its own (`map: auto`), or narrow `{wider}` to what it uses, or renumber one."
             yield finding("W058", subject.spots(lan.at, "address"), says, hint)
 
 

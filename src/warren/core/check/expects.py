@@ -80,19 +80,25 @@ def paths(subject: Subject) -> Iterator[Diagnostic]:
             why = _unreachable(subject, target, families)
             if why:
                 says = f"Nothing of `{here.host or here}` can reach `{target}`: {why}."
-                hint = "Renumber one of the LANs (mapping comes in a later version)" + _or_open(why) + "."
+                hint = _remedy(why, target)
                 yield finding("W075", subject.spots(expect.at, "to"), says, hint)
         leaves = expect.exit not in ("", here.host) or (target is not None and target.host not in ("", here.host))
         if expect.source == "kept" and here.kind in ON_A_LAN and leaves:
             why = _unreachable(subject, here, families)
             if why:
                 says = f"`{here}` cannot be answered under its own addresses: {why}."
-                hint = f"Expect `source: {here.host}`, or renumber one of the LANs (mapping comes in a later version)."
+                hint = f"Expect `source: {here.host}`. {_remedy(why, here)}"
                 yield finding("W075", subject.spots(expect.at, "source"), says, hint)
 
 
-def _or_open(why: str) -> str:
-    return ", or take `closed: true` away" if why.endswith("closed") else ""
+def _remedy(why: str, place: Place) -> str:
+    """Say how a LAN comes to be announced."""
+    lan = f"`{place.host}.{place.lan}`"
+    if why.endswith("closed"):
+        return f"Take `closed: true` of {lan} away."
+    if "overlaps" in why:
+        return f"Give {lan} a prefix of its own in the network, `map: auto`, or renumber one of the two."
+    return "Add a prefix of that family to `overlay:`."
 
 
 def _unreachable(subject: Subject, place: Place, families: tuple[Family, ...]) -> str:

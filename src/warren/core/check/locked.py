@@ -57,4 +57,19 @@ def _of_host(held: HostLock, wanted: HostLock) -> str:
         return f"`{wanted.name}` no longer needs a device towards {several(sorted(old.keys() - new.keys()))}"
     if held.addresses != wanted.addresses:
         return f"`{wanted.name}` needs other addresses than it has there"
+    if held.maps != wanted.maps:
+        return _of_maps(held, wanted)
     return f"the chains that begin at `{wanted.name}` are others"
+
+
+def _of_maps(held: HostLock, wanted: HostLock) -> str:
+    old, new = ({one.lan: one.prefixes for one in lock.maps} for lock in (held, wanted))
+    for lan in sorted(old.keys() | new.keys()):
+        name = f"`{wanted.name}.{lan}`"
+        if lan not in old:
+            return f"{name} needs a prefix of its own"
+        if lan not in new:
+            return f"{name} no longer needs a prefix of its own"
+        if old[lan] != new[lan]:
+            return f"{name} needs another prefix than it has there"
+    return f"the maps of `{wanted.name}` are in another order"

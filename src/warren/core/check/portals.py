@@ -76,7 +76,8 @@ def translation(subject: Subject) -> Iterator[Diagnostic]:
             if prefix and family in subject.network.families and not subject.is_announced(portal.source.host, prefix):
                 why = subject.why_not_announced(portal.source.host, portal.source.lan, prefix)
                 says = f"`{portal.exit}` cannot answer `{portal.source}` under its own addresses: {why}."
-                yield finding("W075", where, says, "Write `nat: snat`.")
+                mapping = f", or give `{portal.source.host}.{portal.source.lan}` a `map:`" if "overlaps" in why else ""
+                yield finding("W075", where, says, f"Write `nat: snat`{mapping}.")
                 break
 
 

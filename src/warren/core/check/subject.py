@@ -9,6 +9,7 @@ from functools import cached_property
 from warren.core.check.nesting import Holders, OwnedLan, lans_of, nested
 from warren.core.compile.fabric import Fabric
 from warren.core.diagnostics import finding
+from warren.core.maps import NoRoom, allot_maps, with_maps
 from warren.core.parse.spots import Spots
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.lock import Lock
@@ -34,13 +35,28 @@ class Subject:
         return self.spots(portal.at, *keys)
 
     @cached_property
+    def full(self) -> NoRoom | None:
+        """Why the maps that the file leaves to warren cannot be allotted."""
+        try:
+            allot_maps(self.network, Lock())
+        except NoRoom as full:
+            return full
+        return None
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """The network as compile will have it, with maps as they would be allotted anew."""
+        maps = {} if self.full else allot_maps(self.network, Lock())
+        return Fabric(with_maps(self.network, maps), Lock())
+
+    @property
     def announced(self) -> dict[str, tuple[Prefix, ...]]:
         """The LAN prefixes of each host that other hosts have routes to, as compile will have it."""
-        return Fabric(self.network, Lock()).announced
+        return self.fabric.announced
 
     def is_announced(self, host: str, prefix: Prefix) -> bool:
         """Say whether others reach a LAN's prefix."""
-        return prefix in self.announced.get(host, ())
+        return self.fabric.seen(host, prefix) in self.announced.get(host, ())
 
     @cached_property
     def near(self) -> Holders[str]:

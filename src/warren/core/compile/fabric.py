@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from warren.core.compile.portals import dedicated_peers, identity, ways_through
 from warren.core.compile.shared import SharedRoutes
 from warren.model.lock import HostLock, Lock
+from warren.model.mapped import MappedPrefix
 from warren.model.network import Host, Network
 from warren.model.prefix import (
     FAMILIES,
@@ -84,27 +85,54 @@ class Fabric:
 
     @cached_property
     def uncontested(self) -> dict[str, tuple[tuple[Prefix, bool], ...]]:
-        """The LAN prefixes of each host that overlap no other host's, and whether the LAN is closed."""
+        """The LAN prefixes of each host, as the network knows them, that overlap no other host's; and who is closed.
+
+        A LAN that is not mapped is contested by another host's that is, too: what came from the one would have a
+        source at the other that is a neighbour's there.
+        """
         owned = [
-            (host.name, prefix, lan.closed)
+            (host.name, prefix, lan.seen(prefix), lan.closed)
             for host in self.network.hosts
             for lan in host.lans
             for prefix in lan.prefixes
         ]
-        contested = _contested([(owner, prefix) for owner, prefix, _ in owned])
+        contested = _contested([(owner, prefix) for owner, own, seen, _ in owned for prefix in (own, seen)])
         found: dict[str, list[tuple[Prefix, bool]]] = {}
-        for owner, prefix, closed in owned:
-            if prefix not in contested:
-                found.setdefault(owner, []).append((prefix, closed))
+        for owner, _, seen, closed in owned:
+            if seen not in contested:
+                found.setdefault(owner, []).append((seen, closed))
         return {owner: tuple(prefixes) for owner, prefixes in found.items()}
 
     @cached_property
     def announced(self) -> dict[str, tuple[Prefix, ...]]:
-        """The LAN prefixes of each host that the others reach: uncontested, not closed, of a family tunnels carry."""
+        """The LAN prefixes of each host that the others reach: uncontested, not closed, of a family tunnels carry.
+
+        Those of a mapped LAN are the ones that it is known by.
+        """
         families = self.network.families
         return {
             owner: tuple(prefix for prefix, closed in prefixes if not closed and prefix.version in families)
             for owner, prefixes in self.uncontested.items()
+        }
+
+    def seen(self, host: str, prefix: Prefix) -> Prefix:
+        """Give what other hosts call a part of a host's LANs: itself, unless its LAN is mapped."""
+        for one in self.mapped(host):
+            found = one.outward(prefix)
+            if found is not None:
+                return found
+        return prefix
+
+    def mapped(self, host: str) -> tuple[MappedPrefix, ...]:
+        """List the subnets of a host's LANs that others know by another prefix."""
+        return self._mapped.get(host, ())
+
+    @cached_property
+    def _mapped(self) -> dict[str, tuple[MappedPrefix, ...]]:
+        return {
+            host.name: maps
+            for host in self.network.hosts
+            if (maps := tuple(pair for lan in host.lans for pair in lan.mapped))
         }
 
     def addresses(self, host: str) -> tuple[Prefix, ...]:

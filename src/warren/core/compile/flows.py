@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from warren.core.compile.here import Here
 from warren.core.compile.portals import identity
+from warren.model.mapped import MappedPrefix
 from warren.model.network import PlaceKind
+from warren.model.prefix import PRIVATE, Family, Prefix, covers
 from warren.model.state import ForgetFlows
+
+MOST = 8  # prefixes that a LAN's flows are looked for by, one by one
 
 
 def flows_to_forget(here: Here) -> tuple[ForgetFlows, ...]:
@@ -20,5 +24,22 @@ def flows_to_forget(here: Here) -> tuple[ForgetFlows, ...]:
             continue  # a host's own old flows have the uplink's address and end by themselves
         for prefix in here.source_prefixes(way.portal):
             if prefix.version in way.portal.families and prefix.version in here.usable:
-                found[ForgetFlows(prefix, f"portal {identity(way.portal)} by {', '.join(way.hops[1:])}")] = None
+                seen = here.fabric.seen(here.host.name, prefix)
+                known_as = f" as {seen}" if seen != prefix else ""
+                reason = f"portal {identity(way.portal)} by {', '.join(way.hops[1:])}{known_as}"
+                found[ForgetFlows(prefix, reason)] = None
+    for pair in here.mapped:
+        for destination in _tunnelled(here, pair):
+            found[ForgetFlows(pair.own, f"known as {pair.seen}", destination=destination)] = None
     return tuple(found)
+
+
+def _tunnelled(here: Here, pair: MappedPrefix) -> tuple[Prefix, ...]:
+    """Give what a mapped LAN reaches by tunnels: only those flows have another source than before.
+
+    Of many prefixes, the private ranges that hold them.
+    """
+    near = here.near(Family(pair.own.version))
+    if len(near) <= MOST:
+        return near
+    return tuple(dict.fromkeys(next((wide for wide in PRIVATE if covers(wide, one)), one) for one in near))

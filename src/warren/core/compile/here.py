@@ -8,6 +8,7 @@ from functools import cached_property
 from warren.core.compile.fabric import Fabric, by_family
 from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
 from warren.model.lock import HostLock
+from warren.model.mapped import MappedPrefix
 from warren.model.network import Host, PlaceKind, Portal, Way
 from warren.model.prefix import FAMILIES, Address, Family, Prefix, aggregate, family_of, overlaps
 from warren.model.surroundings import Ledger, Surroundings
@@ -88,6 +89,21 @@ class Here:
         return self.fabric.announced.get(self.host.name, ())
 
     @cached_property
+    def mapped(self) -> tuple[MappedPrefix, ...]:
+        """The subnets of our LANs that the others reach under another prefix."""
+        return tuple(
+            pair
+            for pair in self.fabric.mapped(self.host.name)
+            if pair.seen in self.announced and pair.own.version in self.carried
+        )
+
+    @cached_property
+    def open_lans(self) -> tuple[Prefix, ...]:
+        """The prefixes of our LANs that the others reach under the same: what tunnels may send to as it is."""
+        seen = {pair.seen for pair in self.mapped}
+        return tuple(prefix for prefix in self.announced if prefix not in seen)
+
+    @cached_property
     def yielded(self) -> tuple[Prefix, ...]:
         """Prefixes we leave alone because the uplink's own network overlaps them.
 
@@ -122,6 +138,10 @@ class Here:
     def chain(self, way: Way) -> tuple[Address, ...]:
         """The addresses that an addressed portal's traffic carries after its entry; none if it needs none."""
         return self.fabric.chain_addresses(way.hops[0], identity(way.portal)) if way.addressed else ()
+
+    def seen_sources(self, portal: Portal) -> tuple[Prefix, ...]:
+        """The prefixes of a portal's source as the hosts after its entry know them."""
+        return tuple(self.fabric.seen(portal.source.host, prefix) for prefix in self.source_prefixes(portal))
 
     def source_prefixes(self, portal: Portal) -> tuple[Prefix, ...]:
         """The prefixes of a portal's source at its entry; its LAN's for a MAC, overlay addresses for a host."""

@@ -59,8 +59,8 @@ def foreign_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obs
                 yield Obstacle(
                     f"{prefix_word(ours.prefix)} of the network is also reached by {theirs.device or 'a route'} here "
                     f"({prefix_word(theirs.prefix)} in table main); warren's route by {ours.device} comes first",
-                    "If both are needed, give the portal from there `nat: snat`, and close the LAN (`closed: true`), "
-                    "or renumber one of the two.",
+                    "If both are needed, give the network's LAN another prefix by `map:`, or close it (`closed: true`) "
+                    "and give the portal from there `nat: snat`, or renumber one of the two.",
                     blocks=False,
                 )
 

@@ -74,6 +74,16 @@ def overlay_prefix(node: Node, what: str, reading: Reading) -> Prefix | None:
     return found
 
 
+def map_prefix(node: Node, what: str, reading: Reading) -> Prefix | None:
+    """Read a prefix as which a LAN can be known."""
+    found = prefix(node, what, reading)
+    if found is None or (_ordinary(found.network_address) and found.prefixlen >= WIDEST[family_of(found)]):
+        return found
+    says = f"A LAN cannot be known as `{found}`: this range is not for ordinary networks, or is too wide to be one."
+    reading.note("W050", node.where, says, "Take a private prefix as long as the LAN's, for instance `10.99.1.0/24`.")
+    return None
+
+
 def lan_address(node: Node, what: str, reading: Reading) -> Interface | None:
     """Read a host's own address on a LAN, with its prefix length."""
     text = scalar(node, what, reading, "192.168.1.1/24")

@@ -11,6 +11,7 @@ from warren.core.parse.addresses import looks_numeric, parse_address, prefix_of
 from warren.core.parse.names import RESERVED
 from warren.core.parse.reading import KnownHost, Reading, scalar, show, some
 from warren.core.parse.tree import Node, Scalar, Sequence
+from warren.model.mapped import moved
 from warren.model.network import Lan, Place, PlaceKind
 from warren.model.prefix import Prefix, covers
 
@@ -131,10 +132,18 @@ def _prefix(text: Scalar, host: str, known: KnownHost, prefix: Prefix, reading: 
     for lan in known.lans:
         if any(covers(own, prefix) for own in lan.prefixes):
             return Place(PlaceKind.PREFIX, host, lan.name, prefix, at=text.where)
+    shown = str(prefix.network_address if prefix.num_addresses == 1 else prefix)
+    for pair in (pair for lan in known.lans for pair in lan.mapped):
+        if covers(pair.seen, prefix):
+            own = moved(prefix, pair.seen, pair.own)
+            there = own.network_address if own.num_addresses == 1 else own
+            where = text.part(len(host) + 1, len(text.text) - len(host) - 1)
+            says = f"`{shown}` is what others call `{there}` at the host `{host}`."
+            reading.note("W063", where, says, f"Write `{host}.{there}`: places are named as they are at home.")
+            return None
     if not known.broken:
-        shown = str(prefix.network_address if prefix.num_addresses == 1 else prefix)
-        own = [str(own) for lan in known.lans for own in lan.prefixes]
-        hint = f"Its LANs are {some(own)}." if own else f"Add the LAN under `lans:` of `{host}`."
+        prefixes = [str(own) for lan in known.lans for own in lan.prefixes]
+        hint = f"Its LANs are {some(prefixes)}." if prefixes else f"Add the LAN under `lans:` of `{host}`."
         where = text.part(len(host) + 1, len(text.text) - len(host) - 1)
         reading.note("W063", where, f"`{shown}` lies in no LAN of the host `{host}`.", hint)
     return None

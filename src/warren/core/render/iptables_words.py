@@ -26,6 +26,7 @@ from warren.model.firewall import (
     CtState,
     CtStatus,
     Dnat,
+    DnatPrefix,
     Drop,
     EtherSource,
     FibType,
@@ -47,6 +48,7 @@ from warren.model.firewall import (
     SetMark,
     SetRef,
     Snat,
+    SnatPrefix,
     Statement,
     Table,
     TcpSyn,
@@ -256,6 +258,9 @@ class Words:
             case Snat() | Dnat():
                 if statement.to.version == self.family:
                     yield Action(_nat(statement), ends=True)
+            case SnatPrefix() | DnatPrefix():
+                if statement.to.version == self.family:  # which of the two it is follows from the chain it stands in
+                    yield Action(f"-j NETMAP --to {statement.to}", ends=True)
             case _:
                 assert_never(statement)
 

@@ -20,6 +20,7 @@ from warren.model.firewall import (
     CtState,
     CtStatus,
     Dnat,
+    DnatPrefix,
     Drop,
     EtherSource,
     FibType,
@@ -42,6 +43,7 @@ from warren.model.firewall import (
     SetMark,
     SetRef,
     Snat,
+    SnatPrefix,
     Statement,
     TcpSyn,
 )
@@ -263,6 +265,9 @@ def statement_text(statement: Statement, family: str = "inet") -> str:
             host = f"[{statement.to}]" if statement.to.version == 6 and statement.port else str(statement.to)
             port = f":{statement.port}" if statement.port else ""
             return f"dnat {_nat_family(statement.to.version, family)}to {host}{port}"
+        case SnatPrefix() | DnatPrefix():
+            word = "snat" if isinstance(statement, SnatPrefix) else "dnat"
+            return f"{word} {_nat_family(statement.to.version, family)}prefix to {prefix_text(statement.to)}"
     raise TypeError(f"not a statement: {statement!r}")
 
 

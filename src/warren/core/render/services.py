@@ -64,8 +64,9 @@ def forget_flows(flows: ForgetFlows) -> Iterator[Command]:
         bit = 1 << at
         if MARK_MASK & bit:
             other = ~flows.except_mark & bit
+            to = ("-d", str(flows.destination)) if flows.destination is not None else ()
             yield Command(
-                ("conntrack", "-D", "-f", family, "-s", str(flows.source), "--mark", f"{other:#x}/{bit:#x}"),
+                ("conntrack", "-D", "-f", family, "-s", str(flows.source), *to, "--mark", f"{other:#x}/{bit:#x}"),
                 says=f"end old flows from {flows.source}",
                 fine=(0, 1),
                 if_missing=NO_CONNTRACK,

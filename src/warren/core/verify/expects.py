@@ -155,8 +155,15 @@ def _ended_at(trace: Trace, spot: Spot) -> bool:
 def _wrong_source(expect: Expect, trace: Trace, lock: Lock, world: World) -> str:
     seen, began = trace.header.source, trace.hops[0].header.source
     if expect.source == "kept":
-        return "" if seen == began else f"its source {began} becomes {seen}"
+        kept = seen in (began, kept_as(expect.source_place, began, world))
+        return "" if kept else f"its source {began} becomes {seen}"
     return "" if seen in host_addresses(expect.source, lock, world) else f"its source is {seen}"
+
+
+def kept_as(place: Place, address: Address, world: World) -> Address:
+    """Give the source with which a machine's packets come out elsewhere, if nothing but its LAN's map alters them."""
+    spot = spot_of(world, place)
+    return spot.client.seen(address) if isinstance(spot, OnLan) else address
 
 
 def host_addresses(host: str, lock: Lock, world: World) -> frozenset[Address]:

@@ -13,7 +13,7 @@ from warren.core.render.nft_words import rule_text
 from warren.core.walk.matches import Matcher, Test
 from warren.core.walk.packet import Packet
 from warren.model import firewall as fw
-from warren.model.prefix import FAMILIES, Family
+from warren.model.prefix import FAMILIES, Family, Prefix
 from warren.model.trace import Firewall, Step
 
 
@@ -115,6 +115,10 @@ class Ruleset:
                 return _translate(int(to), 0, did(f"snat to {to}"))
             case fw.Dnat(to, port):
                 return _translate(int(to), port, did(f"dnat to {to}" + (f" port {port}" if port else "")))
+            case fw.SnatPrefix(to):
+                return _move("source", to, did(f"snat prefix to {to}"))
+            case fw.DnatPrefix(to):
+                return _move("destination", to, did(f"dnat prefix to {to}"))
             case fw.Masquerade():
                 return _masquerade(did("masquerade"))
 
@@ -187,6 +191,18 @@ def _save_mark(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
 def _translate(to: int, port: int, step: Firewall) -> Deed:
     def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
         nat.to, nat.port = to, port
+        steps.append(step)
+        return Verdict.ACCEPT
+
+    return deed
+
+
+def _move(end: str, to: Prefix, step: Firewall) -> Deed:
+    """The same number in another prefix (NF_NAT_RANGE_NETMAP)."""
+    base, numbers = int(to.network_address), int(to.hostmask)
+
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        nat.to = base | (getattr(packet, end) & numbers)
         steps.append(step)
         return Verdict.ACCEPT
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from warren.core.walk.fib import LOOPBACK, Key
 from warren.core.walk.host import HostView
@@ -142,6 +142,9 @@ def _source_nat(line: Told, header: Header, egress: str, view: HostView) -> tupl
     does = deed(line)
     if does.startswith("snat to "):
         to: Address | None = ip_address(does.removeprefix("snat to ").strip("[]"))
+    elif does.startswith("snat prefix to "):
+        whole = ip_network(does.removeprefix("snat prefix to "))
+        to = whole[int(header.source) & int(whole.hostmask)]
     elif does == "masquerade":
         number = device_address(
             view, egress, family_of(header.source), int(header.destination), int(header.destination)

@@ -1,7 +1,8 @@
 """From the words of an expectation to a packet: where a place stands, and which address it has.
 
 A LAN is its general client; an address, prefix or MAC of a LAN its own client (`core.world` places them). A host
-is reached at its overlay address, but from the internet at its uplink's. `internet` is a stranger out there.
+is reached at its overlay address, but from the internet at its uplink's. `internet` is a stranger out there. A machine
+of a mapped LAN is reached at its own address from its own site, and at its mapped one from any other.
 """
 
 from __future__ import annotations
@@ -30,8 +31,13 @@ def spot_of(world: World, place: Place) -> Spot:
     return OnLan(client_of(world, place))
 
 
-def address_of(world: World, lock: Lock, place: Place, family: Family, outside: bool = False) -> Address | None:
-    """Give the address at which a place is reached, `outside` from the internet; None if it has none."""
+def address_of(
+    world: World, lock: Lock, place: Place, family: Family, outside: bool = False, asker: str = ""
+) -> Address | None:
+    """Give the address at which a place is reached; None if it has none.
+
+    `outside`: from the internet. `asker` is the host at whose site the question begins, if it begins at one.
+    """
     if place.kind is PlaceKind.INTERNET:
         return STRANGER[family]
     if place.kind is PlaceKind.HOST:
@@ -40,13 +46,17 @@ def address_of(world: World, lock: Lock, place: Place, family: Family, outside: 
             front = behind[-1].attachment if behind and family is Family.IPV4 else None
             return (front or world.host_by_name[place.host].attachment).address(family)
         return lock.by_name[place.host].address(family)
-    return client_of(world, place).address(family)
+    client = client_of(world, place)
+    address = client.address(family)
+    return address if address is None or outside or asker == client.host else client.seen(address)
 
 
-def target_address(world: World, lock: Lock, target: Target, family: Family, outside: bool) -> Address | None:
+def target_address(
+    world: World, lock: Lock, target: Target, family: Family, outside: bool, asker: str = ""
+) -> Address | None:
     """Give the address a target stands for in a family; None if it has none."""
     if target.place is not None:
-        return address_of(world, lock, target.place, family, outside)
+        return address_of(world, lock, target.place, family, outside, asker)
     known = (target.address,) if target.address is not None else dict(world.names).get(target.name, ())
     return next((address for address in known if family_of(address) is family), None)
 
@@ -55,7 +65,7 @@ def probe_of(world: World, lock: Lock, source: Place, target: Target, family: Fa
     """Make the packet that asks whether `source` reaches `target`; None if an end lacks the family."""
     start = spot_of(world, source)
     outside = isinstance(start, Outside)
-    destination = target_address(world, lock, target, family, outside)
+    destination = target_address(world, lock, target, family, outside, source.host)
     if destination is None or not _has(world, lock, start, family):
         return None
     own = STRANGER[family] if outside else None

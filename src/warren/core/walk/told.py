@@ -18,7 +18,7 @@ _SET = re.compile(r"(meta|ct) mark set (?:meta|ct) mark & (0x[0-9a-f]+) \| (0x[0
 _SAVE_ALL = re.compile(r"(meta|ct) mark set (0x[0-9a-f]+)")
 _ALL = 0xFFFFFFFF
 _VERB = (
-    re.compile(r"(?P<does>(?:snat|dnat)(?: ip6?)? to \S+)"),
+    re.compile(r"(?P<does>(?:snat|dnat)(?: ip6?)?(?: prefix)? to \S+)"),
     re.compile(r"(?P<does>masquerade)"),
     re.compile(r"(?P<does>reject(?: with .*?)?)(?: comment.*)?$"),
 )
@@ -102,7 +102,7 @@ def deed(line: Told) -> str:
     for verb in _VERB:
         named = verb.search(line.rule)
         if named:
-            return named["does"].replace(" ip6 to", " to").replace(" ip to", " to")
+            return named["does"].replace(" ip6 ", " ").replace(" ip ", " ")
     if "maxseg size set" in line.rule:
         return "clamps TCP's segment size to what the way carries"
     return "drop" if line.verdict == "drop" else ""

@@ -5,10 +5,11 @@ it *came in*. Losing the table loses no fence that routing needs, except for MAC
 
     prerouting   marks: outer packets, flows that came in by the uplink, MAC portals; who may send what
     output       replies of the host to flows that came in by the uplink leave by it
+    mapped       what is for a LAN's mapped prefix goes to the LAN's own
     input        the tunnel addresses answer on tunnels and LANs only
     forward      the guards: out of a portal's exit or not at all; from tunnels only what the network owes them
     postrouting  MSS; nothing of the network leaves by anything but a tunnel
-    srcnat       sources that the far side could not answer become ours
+    srcnat       sources that the far side could not answer become ours, those of a mapped LAN what it is known by
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from warren.model.firewall import (
     Counter,
     CtDirection,
     CtState,
+    CtStatus,
     Drop,
     EtherSource,
     Goto,
@@ -103,9 +104,12 @@ def _from_tunnels(here: Here) -> Iterator[NftRule]:
     yield from _relays(here)
     yield rule(CtState(("established", "related")), Return())
     for family in here.carried:
-        lans = tuple(prefix for prefix in here.announced if prefix.version == family)
+        lans = tuple(prefix for prefix in here.open_lans if prefix.version == family)
         if lans:
             yield rule(to(family, lans), Return(), why="our announced LANs")
+        mapped = tuple(pair.own for pair in here.mapped if pair.own.version == family)
+        if mapped:
+            yield rule(CtStatus("dnat"), to(family, mapped), Return(), why="our mapped LANs, under their mapped prefix")
         if here.is_hub:
             yield rule(LEAVES_BY_TUNNEL, to(family, near(family)), Return(), why="hub")
         for device, sources in exit_sources(here, family):
@@ -172,7 +176,7 @@ def _sources_at_exit(here: Here, way: Way) -> tuple[Prefix, ...]:
         return tuple(host_prefix(address) for address in here.chain(way))
     entry, nat = way.hops[0], way.portal.nat
     announced = () if nat is Nat.SNAT else here.fabric.announced.get(entry, ())
-    prefixes = here.source_prefixes(way.portal)
+    prefixes = here.seen_sources(way.portal)
     routed = tuple(prefix for prefix in prefixes if any(covers(lan, prefix) for lan in announced))
     if nat is Nat.ROUTED or (way.portal.source.kind is PlaceKind.PREFIX and routed):
         return routed

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from warren.core.compile.devices import any_address
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
+    CAME_BY_TUNNEL,
     CAME_ELSEWHERE,
     MARK_UPLINK,
     SAVE_UPLINK,
@@ -23,12 +24,14 @@ from warren.core.compile.here import Here
 from warren.core.compile.ledger import mac_mark
 from warren.core.compile.portals import identity
 from warren.model.firewall import (
+    DSTNAT,
     OUR_MANGLE,
     Chain,
     Counter,
     CtDirection,
     CtState,
     CtStatus,
+    DnatPrefix,
     Drop,
     EtherSource,
     FibType,
@@ -47,7 +50,7 @@ from warren.model.firewall import (
     TcpSyn,
 )
 from warren.model.network import PlaceKind, Way
-from warren.model.prefix import host_prefix
+from warren.model.prefix import Family, host_prefix
 from warren.model.state import MARK_MASK, OUTER_MARK
 
 # wg-quick copies the connection's mark onto every UDP packet that comes in. A chain of its own, before those of
@@ -70,6 +73,8 @@ def ingress_chains(here: Here) -> Iterator[Chain]:
     if here.exits_own_traffic:
         yield Chain("output", tuple(_output(here)), Hook("route", "output", OUR_MANGLE))
     yield Chain("input", tuple(_input(here)), Hook("filter", "input", OUR_MANGLE))
+    if here.mapped:
+        yield Chain("mapped", tuple(_mapped(here)), Hook("nat", "prerouting", DSTNAT))
 
 
 def _prerouting(here: Here) -> Iterator[NftRule]:
@@ -188,6 +193,15 @@ def _output(here: Here) -> Iterator[NftRule]:
                         Reject(RejectWith.NO_ROUTE),
                         why="no tunnel carries this family",
                     )
+
+
+def _mapped(here: Here) -> Iterator[NftRule]:
+    """What comes by a tunnel to a LAN's mapped prefix goes to the machine with the same number in its own."""
+    for pair in here.mapped:
+        family = Family(pair.own.version)
+        yield rule(
+            CAME_BY_TUNNEL, to(family, (pair.seen,)), DnatPrefix(pair.own), why=f"the network knows {pair.own} as this"
+        )
 
 
 def _input(here: Here) -> Iterator[NftRule]:

@@ -45,6 +45,7 @@ from warren.model.firewall import (
     Port,
     Return,
     Snat,
+    SnatPrefix,
     TcpSyn,
 )
 from warren.model.network import Nat, PlaceKind, Way
@@ -153,7 +154,13 @@ def _srcnat(here: Here) -> Iterator[NftRule]:
 
 
 def _repair(here: Here) -> Iterator[NftRule]:
-    """Sources that the far side could not answer become ours: also an overlapping or closed LAN's way out."""
+    """Sources that the far side could not answer become ours: also an overlapping or closed LAN's way out.
+
+    A mapped LAN's become those that it is known by. No tunnel carries a flow that was mapped on its way in.
+    """
+    for pair in here.mapped:
+        family = Family(pair.own.version)
+        yield rule(source(family, (pair.own,)), SnatPrefix(pair.seen), why=f"the network knows it as {pair.seen}")
     for family in here.carried:
         address = here.locked.address(family)
         if address is not None:
