@@ -11,13 +11,23 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from warren.core.allot import room
-from warren.core.check.addresses import PRIVATE
 from warren.core.imports.diagnostics import finding
 from warren.core.imports.given import Given
 from warren.core.imports.parties import Party
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.key import PublicKey
-from warren.model.prefix import FAMILIES, Address, Family, Interface, Prefix, covers, host_prefix, overlaps, span_of
+from warren.model.prefix import (
+    FAMILIES,
+    PRIVATE,
+    Address,
+    Family,
+    Interface,
+    Prefix,
+    covers,
+    host_prefix,
+    overlaps,
+    span_of,
+)
 
 # An overlay that joins several subnets is at most so wide: all of it is the network's, and is sent nowhere else.
 WIDEST = {Family.IPV4: 16, Family.IPV6: 48}

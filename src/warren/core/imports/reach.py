@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from warren.core.check.addresses import PRIVATE
 from warren.core.check.nesting import Holders
 from warren.core.conf.conf import ConfPeer
 from warren.core.imports.addresses import Addressed
@@ -26,6 +25,7 @@ from warren.model.diagnostic import Diagnostic
 from warren.model.key import PublicKey
 from warren.model.prefix import (
     FAMILIES,
+    PRIVATE,
     Family,
     Prefix,
     Span,
