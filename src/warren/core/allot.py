@@ -8,9 +8,11 @@ hosts renumbers nobody. What the file writes out (`port:`, an endpoint's port) w
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from dataclasses import replace
 from itertools import chain
 
 from warren.core.compile.portals import addressed_portals, dedicated_peers, identity
+from warren.core.delegates import allot_subnets, grant, kept_devices
 from warren.core.maps import NoRoom, allot_maps
 from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock, MapLock
 from warren.model.network import Host, Network
@@ -26,6 +28,8 @@ class Full(ValueError):
 
 def allot(network: Network, lock: Lock) -> Lock:
     """Complete a lock for a network, and drop what the network no longer has. Raises Full."""
+    lock = _with_delegates(network, lock)
+    network = grant(network, lock)  # a delegate needs a device of its own, as a portal does
     pools = [_Pool(prefix, lock) for prefix in sorted(network.overlay, key=lambda prefix: prefix.version)]
     ports = _Ports(network)
     try:
@@ -47,6 +51,19 @@ def allot(network: Network, lock: Lock) -> Lock:
             for host in _by_name(network.hosts)
         )
     )
+
+
+def _with_delegates(network: Network, lock: Lock) -> Lock:
+    """Complete what LANs have of delegated prefixes, and forget what is delegated no more."""
+    delegated = allot_subnets(network, lock)
+    known = {host.name: host for host in lock.hosts}
+    for name in delegated:
+        known.setdefault(name, HostLock(name, (), ()))
+    hosts = tuple(
+        replace(known[name], delegated=delegated.get(name, ()), followed=kept_devices(network, name, lock))
+        for name in sorted(known)
+    )
+    return lock if hosts == lock.hosts else Lock(hosts)
 
 
 def lock_is_current(network: Network, lock: Lock) -> bool:
@@ -100,6 +117,8 @@ def _host(
             for portal in _chains(network, host)
         ),
         maps=maps,
+        delegated=kept.delegated,
+        followed=kept.followed,
     )
 
 

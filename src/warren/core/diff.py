@@ -3,8 +3,8 @@
 Two guards keep portal traffic in (blueprint section 3): nft's, by ingress, and the rules with the `unreachable`
 behind every route. Guards go up first and come down last:
 
-    make     tables · consents · kernel settings · links · peers · addresses · DNS · routes · rules
-    unmake   rules · routes · addresses · peers · DNS · links · consents · kernel settings · flows · tables
+    make     tables · consents · kernel settings · links · peers · addresses · DNS · routes · rules · services
+    unmake   services · rules · routes · addresses · peers · DNS · links · consents · kernel settings · flows · tables
 
 A declared field is compared. A learned one, a peer's endpoint, is written when the peer is made, when none was
 ever learned, or when the *declared* endpoint is not the one of the state applied before. Elements of live sets are
@@ -45,11 +45,14 @@ from warren.model.change import (
     DropPeer,
     DropRoute,
     DropRule,
+    DropService,
     DropTable,
     Forget,
     Item,
     PutPeer,
+    PutService,
     PutTable,
+    RetireAddress,
     Rune,
     RunHook,
     SetDns,
@@ -89,13 +92,13 @@ def rune_of(change: Change) -> Rune:
     match change:
         case DropLink() | DropAddress() | DropPeer() | DropRoute() | DropRule() | DropTable() | DropConsent():
             return Rune.DROP
-        case DropDns() | Forget():
+        case DropDns() | Forget() | DropService():
             return Rune.DROP
-        case SetLink() | RunHook():
+        case SetLink() | RunHook() | RetireAddress():
             return Rune.ALTER
         case SetSysctl():
             return Rune.ALTER if change.before else Rune.ADD
-        case PutPeer() | PutTable():
+        case PutPeer() | PutTable() | PutService():
             return Rune.ADD if change.before is None else Rune.ALTER
         case AddRoute():
             return Rune.ADD if change.replaces is None else Rune.ALTER
@@ -144,14 +147,19 @@ class _Diff:
         for was, interface in kept:
             yield from (DropAddress(was.name, address) for address in _resized(was, interface))
             yield from (AddAddress(interface.name, a) for a in missing(interface.addresses, was.addresses))
+        for given in missing(self.desired.lan_addresses, self.observed.lan_addresses):
+            yield AddAddress(given.device, given.address)
         yield from self._sysctls(of_devices=True)
         yield from (SetDns(config) for config in missing(self.desired.dns, self.observed.dns))
         yield from _make_routes(self.desired.routes, routes)
         # The rules that exempt stand before those that steer, so they come first.
         yield from (AddRule(rule) for rule in sorted(_missing_rules(self.desired, self.observed), key=_priority))
+        yield from self._services()
         if new:
             yield from self._hooks("PostUp", hooks.post_up, new)
 
+        wanted_services = {service.name for service in self.desired.services}
+        yield from (DropService(one) for one in self.observed.services if one.name not in wanted_services)
         yield from (
             DropRule(rule) for rule in sorted(_missing_rules(self.observed, self.desired), key=_priority, reverse=True)
         )
@@ -161,6 +169,7 @@ class _Diff:
         yield from _drop_routes(self.desired.routes, routes)
         for was, interface in kept:
             yield from _drop_addresses(was, interface)
+        yield from self._leave_lans()
         for was, interface in kept:
             keys = {peer.public_key for peer in interface.peers}
             yield from (DropPeer(was.name, peer) for peer in was.peers if peer.public_key not in keys)
@@ -215,6 +224,24 @@ class _Diff:
                 continue
             if found == ours.get(name, found):
                 yield SetSysctl(name, value, found)
+
+    def _services(self) -> Iterator[Change]:
+        """Start what does not run; start anew what runs with another configuration. What it learned is not compared."""
+        present = {service.name: service for service in self.observed.services}
+        for service in self.desired.services:
+            found = present.get(service.name)
+            if found is None or (found.program, found.config) != (service.program, service.config):
+                yield PutService(service, found)
+
+    def _leave_lans(self) -> Iterator[Change]:
+        """Take our addresses from LANs; where a LAN has another prefix instead, the old one runs out by itself."""
+        renumbered = {given.device for given in self.desired.lan_addresses}
+        for held in missing(self.observed.lan_addresses, self.desired.lan_addresses):
+            kind = RetireAddress if held.device in renumbered else DropAddress
+            yield kind(held.device, held.address)
+        for held in missing(self.observed.retired, self.desired.lan_addresses):
+            if held.device not in renumbered:
+                yield DropAddress(held.device, held.address)
 
     def _peers(self, was: WgInterface, interface: WgInterface) -> Iterator[Change]:
         present = {peer.public_key: peer for peer in was.peers}

@@ -28,15 +28,18 @@ def lan_clients(network: Network) -> Iterator[Client]:
             places = named.get((host.name, lan.name), [])
             numbers = _Numbers(lan, [place.prefix for place in places if place.prefix])
             gateways = tuple(address.ip for address in lan.addresses)
+            gateways += tuple(address.ip for address in lan.delegated)
+            learned = tuple(address.network for address in lan.delegated)
             for place in (Place(PlaceKind.LAN, host.name, lan.name), *places):
                 addresses = numbers.take(place.prefix)
                 mac = place.mac or next(fresh)
-                yield Client(str(place), host.name, lan.name, mac, addresses, gateways, lan.mapped)
+                own = tuple(by_mac(prefix, mac) for prefix in learned)
+                yield Client(str(place), host.name, lan.name, mac, (*own, *addresses), gateways, lan.mapped, learned)
 
 
 def _named_places(network: Network) -> dict[tuple[str, str], list[Place]]:
     """The places of kind PREFIX and MAC by their LAN, each once, in the order of the file."""
-    spoken: list[Place] = [portal.source for portal in network.portals]
+    spoken: list[Place] = [portal.source for portal in network.portals if not portal.delegated]
     spoken += [publish.to for publish in network.publishes]
     for expect in network.expects:
         spoken.append(expect.source_place)
@@ -54,7 +57,8 @@ def _places_holding(network: Network, address: Address) -> Iterator[Place]:
     """An address that an expect sends to may be one of a LAN: somebody must have it there."""
     for host in network.hosts:
         for lan in host.lans:
-            if any(covers(prefix, address) for prefix in lan.prefixes) and all(a.ip != address for a in lan.addresses):
+            own = (one.network for one in lan.addresses)
+            if any(covers(prefix, address) for prefix in own) and all(a.ip != address for a in lan.addresses):
                 yield Place(PlaceKind.PREFIX, host.name, lan.name, ip_network(address))
             for pair in lan.mapped:
                 if covers(pair.seen, address):
@@ -75,7 +79,7 @@ class _Numbers:
     def take(self, wanted: Prefix | None) -> tuple[Interface, ...]:
         """Take an address in each prefix of the LAN, in `wanted` for that family; a full LAN gives none."""
         given: list[Interface] = []
-        for prefix in self.lan.prefixes:
+        for prefix in (own.network for own in self.lan.addresses):
             inside = wanted if wanted is not None and covers(prefix, wanted) else None
             address = self._free(prefix, inside)
             if address is not None:
@@ -96,6 +100,14 @@ class _Numbers:
                 self.taken.add(address)
                 return address
         return None
+
+
+def by_mac(prefix: Prefix, mac: str) -> Interface:
+    """Give the address that a machine makes of an announced prefix and its MAC (RFC 4291, appendix A)."""
+    octets = [int(part, 16) for part in mac.split(":")]
+    octets[0] ^= 2
+    number = int.from_bytes(bytes((*octets[:3], 0xFF, 0xFE, *octets[3:])))
+    return ip_interface(f"{prefix[number]}/{prefix.prefixlen}")
 
 
 def _mac(number: int) -> str:

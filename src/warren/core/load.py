@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from warren.core.allot import Full, allot
 from warren.core.check import check_lock, check_network
+from warren.core.delegates import grant
 from warren.core.diagnostics import as_text, has_errors, in_order
 from warren.core.lockfile import lock_name, parse_lock
 from warren.core.maps import settled
@@ -88,7 +89,7 @@ def _locked(
         complete = allot(network, lock or Lock())
     except Full:
         return Loaded(None, None, found, False, sources)
-    return Loaded(settled(network, complete), complete, found, lock == complete, sources)
+    return Loaded(grant(settled(network, complete), complete), complete, found, lock == complete, sources)
 
 
 def _beyond(parsed: tuple[Diagnostic, ...], checked: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:

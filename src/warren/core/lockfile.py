@@ -11,6 +11,10 @@
           "nyc.192.168.1.51 -> paris,tokyo": [10.77.0.4, "fd77:7:7::4"]
         maps:
           eth1: {192.168.1.0/24: 10.64.0.0/24}
+        delegated:
+          eth1: {paris: "2001:db8:77:100::/64"}
+        followed:
+          eth2: "2001:db8:99::/56"
 
 Sorted by name, one line per thing, so that the same lock is always the same text.
 """
@@ -20,6 +24,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from warren.core.allot import allot, lock_is_current
@@ -30,7 +35,7 @@ from warren.core.parse.reading import Key, Reader, Reading, each, entry, integer
 from warren.core.parse.spots import Spots
 from warren.core.parse.tree import Node, Scalar, Table
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock, MapLock
+from warren.model.lock import ChainLock, DelegatedLock, DeviceLock, FollowedLock, HostLock, Lock, MapLock
 from warren.model.mapped import MappedPrefix
 from warren.model.prefix import FAMILIES, Address, Prefix
 
@@ -75,6 +80,15 @@ def _lines(lock: Lock) -> Iterator[str]:
         for held in sorted(host.maps, key=lambda held: held.lan):
             pairs = ", ".join(f"{_prefix(pair.own)}: {_prefix(pair.seen)}" for pair in held.prefixes)
             yield f"      {_text(held.lan)}: {{{pairs}}}"
+        if host.delegated:
+            yield "    delegated:"
+        for lan, given in groupby(host.delegated, key=lambda one: one.lan):
+            prefixes = ", ".join(f"{_text(one.source)}: {json.dumps(str(one.prefix))}" for one in given)
+            yield f"      {_text(lan)}: {{{prefixes}}}"
+        if host.followed:
+            yield "    followed:"
+        for seen in host.followed:
+            yield f"      {_text(seen.device)}: {json.dumps(str(seen.prefix))}"
 
 
 def _text(text: str) -> str:
@@ -161,6 +175,28 @@ def _pairs(node: Node, what: str, reading: Reading) -> tuple[MappedPrefix, ...]:
     return tuple(found)
 
 
+def _delegated(node: Node, what: str, reading: Reading) -> tuple[DelegatedLock, ...] | None:
+    got = table(node, what, reading, HINT)
+    if got is None:
+        return None
+    found = []
+    for lan, value in named(got, reading):
+        by_source = table(value, f"the LAN {show(lan.text)}", reading, HINT)
+        for source, held in named(by_source, reading) if by_source is not None else ():
+            given = prefix(held, f"what {show(lan.text)} has", reading)
+            if given is not None:
+                found.append(DelegatedLock(lan.text, source.text, given))
+    return tuple(sorted(found, key=lambda one: (one.lan, one.source)))
+
+
+def _followed(node: Node, what: str, reading: Reading) -> tuple[FollowedLock, ...] | None:
+    got = table(node, what, reading, HINT)
+    if got is None:
+        return None
+    read = [(key.text, prefix(value, f"what {show(key.text)} has", reading)) for key, value in named(got, reading)]
+    return tuple(FollowedLock(device, seen) for device, seen in sorted(read) if seen is not None)
+
+
 def _by_family(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     return tuple(address for family in FAMILIES for address in addresses if address.version == family)
 
@@ -170,6 +206,8 @@ HOST_KEYS: dict[str, Key[Any]] = {
     "devices": Key(_devices, required=True),
     "chains": Key(_chains),
     "maps": Key(_maps),
+    "delegated": Key(_delegated),
+    "followed": Key(_followed),
 }
 
 
@@ -186,6 +224,8 @@ def _host(key: Scalar, node: Node, reading: Reading) -> HostLock:
         values.get("devices", ()),
         values.get("chains", ()),
         values.get("maps", ()),
+        values.get("delegated", ()),
+        values.get("followed", ()),
     )
 
 

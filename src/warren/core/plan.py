@@ -33,13 +33,16 @@ from warren.model.change import (
     DropPeer,
     DropRoute,
     DropRule,
+    DropService,
     DropTable,
     Forget,
     Item,
     Obstacle,
     Plan,
     PutPeer,
+    PutService,
     PutTable,
+    RetireAddress,
     Rune,
     RunHook,
     SetDns,
@@ -58,10 +61,11 @@ _GROUPS: dict[str, tuple[type, ...]] = {
     "firewall": (PutTable, DropTable, AddConsent, DropConsent),
     "kernel settings": (SetSysctl,),
     "tunnels": (AddLink, SetLink, DropLink, PutPeer, DropPeer),
-    "addresses": (AddAddress, DropAddress),
+    "addresses": (AddAddress, DropAddress, RetireAddress),
     "names": (SetDns, DropDns),
     "routes": (AddRoute, DropRoute),
     "rules": (AddRule, DropRule),
+    "services": (PutService, DropService),
     "flows": (Forget,),
     "hooks": (RunHook,),
 }
@@ -71,6 +75,9 @@ _KINDS = {
     DropLink: "remove-link",
     AddAddress: "add-address",
     DropAddress: "remove-address",
+    RetireAddress: "retire-address",
+    PutService: "put-service",
+    DropService: "remove-service",
     PutPeer: "put-peer",
     DropPeer: "remove-peer",
     AddRoute: "put-route",
@@ -169,12 +176,14 @@ def subject(change: Change) -> str:
             return f"device {change.name}"
         case PutPeer() | DropPeer():
             return f"peer {change.peer.name or change.peer.public_key} of {change.device}"
-        case AddAddress() | DropAddress():
+        case AddAddress() | DropAddress() | RetireAddress():
             return f"{change.address} dev {change.device}"
         case AddRoute() | DropRoute():
             return route_words(change.route).removesuffix(" proto 77")
         case AddRule() | DropRule():
             return f"{change.rule.family.word} {rule_words(change.rule).removesuffix(' protocol 77')}"
+        case PutService() | DropService():
+            return f"{change.service.program} ({change.service.name})"
         case SetDns() | DropDns():
             return f"DNS of {change.config.device}"
         case Forget():

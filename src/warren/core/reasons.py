@@ -24,10 +24,13 @@ from warren.model.change import (
     DropPeer,
     DropRoute,
     DropRule,
+    DropService,
     DropTable,
     Forget,
     PutPeer,
+    PutService,
     PutTable,
+    RetireAddress,
     RunHook,
     SetDns,
     SetLink,
@@ -97,9 +100,19 @@ class Reasons:
                 return f"{self._name(change.peer)}: {NO_LONGER} on {change.device}"
             case DropLink():
                 return NO_LONGER
+            case AddAddress() if change.device not in self._interfaces:
+                return f"this host is the router of what is delegated to {change.device}"
             case AddAddress():
                 return f"this host's address in the tunnels of {change.device}"
             case DropAddress():
+                return NO_LONGER
+            case RetireAddress():
+                return f"{change.device} has another prefix now: flows of this one may end, none begins"
+            case PutService() if change.before is None:
+                return change.service.why
+            case PutService():
+                return f"{change.service.why}: its configuration is another one"
+            case DropService():
                 return NO_LONGER
             case AddRoute():
                 return self._route_reason(change.route) + _instead(change)

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 from itertools import chain
 
+from warren.core.delegates import grant, whole_prefix
 from warren.core.lan_clients import lan_clients
 from warren.model.lock import Lock
-from warren.model.network import Host, LabLink, NatBox, Network, Place
+from warren.model.network import Delegate, Host, LabLink, NatBox, Network, Place
 from warren.model.prefix import (
     DEFAULT_V4,
     DEFAULT_V6,
@@ -43,6 +45,7 @@ GATEWAY_V6 = IPv6Address("fe80::1")
 PUBLIC_V4 = ("198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24", "198.18.0.0/15")
 PUBLIC_V6 = ip_network("2001:db8::/32")
 INNER_V4 = ip_network("100.64.0.0/10")
+ON_LINK = 0x10  # the last number of a host whose uplink's link has a prefix of its own; the gateway has 1
 ULA = ip_network("fc00::/7")
 
 
@@ -52,11 +55,17 @@ def place_world(network: Network, lock: Lock | None) -> World:
     Names that are not literal addresses stand for the (IPv4) address of the host whose endpoint they are, or for
     addresses of the internet that nobody has. KeyError for a NAT that `lab: nats:` does not have.
     """
-    return _Placing(network, lock).world()
+    return _Placing(grant(network, lock) if lock is not None else network, lock).world()
 
 
 def client_of(world: World, place: Place) -> Client:
-    """Find the client that stands at a place of kind LAN, PREFIX or MAC; KeyError if none does."""
+    """Find the client that stands at a place of kind LAN, PREFIX or MAC; KeyError if none does.
+
+    Everybody on a LAN has an address of the prefix that is delegated to it.
+    """
+    everybody = world.client_by_name.get(f"{place.host}.{place.lan}")
+    if place.prefix is not None and everybody is not None and place.prefix in everybody.learned:
+        return everybody
     return world.client_by_name[str(place)]
 
 
@@ -107,6 +116,7 @@ class _Placing:
 
     def __init__(self, network: Network, lock: Lock | None) -> None:
         self.network = network
+        self.lock = lock or Lock()
         self.lab = network.lab
         self.links = {link.host: link for link in self.lab.links} if self.lab else {}
         self.nats: dict[str, NatNode] = {}
@@ -160,8 +170,8 @@ class _Placing:
     def _place_host(self, host: Host, way: tuple[NatBox, ...]) -> HostNode:
         outer = way[-1].name if way else ""
         link = self.links.get(host.name, LabLink(host.name))
-        global6 = tuple(
-            prefix for lan in host.lans for prefix in lan.prefixes if prefix.version == 6 and not covers(ULA, prefix)
+        routed: tuple[Prefix, ...] = tuple(
+            prefix for prefix in _own_prefixes(host) if prefix.version == 6 and not covers(ULA, prefix)
         )
         where = self._join(outer, link, None if way else host)
         if host.endpoint and not _literal(host.endpoint.host):
@@ -169,14 +179,22 @@ class _Placing:
             seen = front.address(Family.IPV4)
             assert seen is not None
             self.names.setdefault(host.endpoint.host, (seen,))
-        if global6 and link.ipv6:
-            where = _with_routed(where, global6)
+        routed += tuple(prefix for delegate, prefix in self._delegated_from(host.name) if not delegate.proxy)
+        if routed and link.ipv6:
+            where = _with_routed(where, routed)
             if outer:
-                self._route_to(outer, global6)
-        masquerades = tuple(
-            prefix for lan in host.lans for prefix in lan.prefixes if prefix.version == 4 or covers(ULA, prefix)
-        )
+                self._route_to(outer, routed)
+        for delegate, prefix in self._delegated_from(host.name):
+            if delegate.proxy and link.ipv6:
+                where = _on_link(where, prefix)
+        masquerades = tuple(prefix for prefix in _own_prefixes(host) if prefix.version == 4 or covers(ULA, prefix))
         return HostNode(host.name, host.uplink, where, masquerades)
+
+    def _delegated_from(self, host: str) -> Iterator[tuple[Delegate, Prefix]]:
+        for delegate in self.network.delegates:
+            prefix = whole_prefix(delegate, self.lock)
+            if delegate.source == host and prefix is not None:
+                yield delegate, prefix
 
     def _join(self, outer: str, link: LabLink, host: Host | None) -> Attachment:
         """Attach a node behind a NAT or, without one, to the internet; `host` may say with which address."""
@@ -194,7 +212,7 @@ class _Placing:
             gateways = (GATEWAY_V4, GATEWAY_V6)
         if not link.ipv6:
             addresses, gateways = addresses[:1], gateways[:1]
-        return Attachment(outer, addresses, gateways, (), link.mtu, link.loss)
+        return Attachment(outer, addresses, gateways, mtu=link.mtu, loss=link.loss)
 
     def _route_to(self, nat: str, prefixes: tuple[Prefix, ...]) -> None:
         """Let all that is upstream of a NAT know that these prefixes lie behind it."""
@@ -260,10 +278,23 @@ def _reserved(network: Network, lock: Lock | None) -> _Reserved:
         for lan in host.lans
         for prefix in (*lan.prefixes, *(pair.seen for pair in lan.mapped))
     )
+    delegated = (prefix for one in network.delegates if (prefix := whole_prefix(one, lock or Lock())) is not None)
     exceptions = (prefix for portal in network.portals for prefix in portal.exceptions if prefix.prefixlen > 8)
     return _Reserved(
-        chain(network.overlay, lans, exceptions, (ip_network(a) for a in chain(literals, targets, locked)))
+        chain(network.overlay, lans, delegated, exceptions, (ip_network(a) for a in chain(literals, targets, locked)))
     )
+
+
+def _on_link(where: Attachment, prefix: Prefix) -> Attachment:
+    """Stand on a link that has a prefix of its own: with an address of it, beside the gateway's."""
+    addresses = tuple(address for address in where.addresses if address.version == 4)
+    own = ip_interface(f"{prefix[ON_LINK]}/{prefix.prefixlen}")
+    return replace(where, addresses=(*addresses, own), on_link=(*where.on_link, prefix))
+
+
+def _own_prefixes(host: Host) -> Iterator[Prefix]:
+    """The prefixes of a host's LANs that its owner gave it; what is delegated to them comes by another way."""
+    return (address.network for lan in host.lans for address in lan.addresses)
 
 
 def _literal(text: str) -> Address | None:
@@ -274,4 +305,4 @@ def _literal(text: str) -> Address | None:
 
 
 def _with_routed(where: Attachment, prefixes: tuple[Prefix, ...]) -> Attachment:
-    return Attachment(where.upstream, where.addresses, where.gateways, where.routed + prefixes, where.mtu, where.loss)
+    return replace(where, routed=where.routed + prefixes)

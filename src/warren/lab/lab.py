@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from warren.core.allot import allot
+from warren.core.delegates import grant
 from warren.core.maps import settled
 from warren.core.world import place_world
 from warren.lab.ask import AGAIN, Ask, Asker
@@ -224,7 +225,7 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     _refuse_forwards(network)
     keyed, files = with_fresh_keys(network)
     complete = allot(keyed, lock or Lock())
-    keyed = settled(keyed, complete)
+    keyed = grant(settled(keyed, complete), complete)
     world = place_world(keyed, complete)
     wiring = wire(world, keyed)
     _name_hosts(world)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from warren.model.firewall import Table
 from warren.model.key import SecretRef
 from warren.model.prefix import Interface
-from warren.model.state import Backend, ConsentRule, DnsConfig, ForgetFlows, Peer, Route, Rule, WgInterface
+from warren.model.state import Backend, ConsentRule, DnsConfig, ForgetFlows, Peer, Route, Rule, Service, WgInterface
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,29 @@ class DropAddress:
 
     device: str
     address: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class RetireAddress:
+    """Let an address of ours on a LAN run out: nobody begins a flow from its prefix any more, and it goes by itself."""
+
+    device: str
+    address: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class PutService:
+    """Start a service, or start it anew with another configuration (`before` set)."""
+
+    service: Service
+    before: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropService:
+    """Stop a service and take its files away."""
+
+    service: Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +201,9 @@ Change = (
     | SetLink
     | AddAddress
     | DropAddress
+    | RetireAddress
+    | PutService
+    | DropService
     | PutPeer
     | DropPeer
     | AddRoute

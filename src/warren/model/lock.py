@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from warren.model.mapped import MappedPrefix
-from warren.model.prefix import Address, Family
+from warren.model.prefix import Address, Family, Prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,36 @@ class MapLock:
 
 
 @dataclass(frozen=True, slots=True)
+class DelegatedLock:
+    """The /64 that a LAN of the host has of the prefix delegated from `source`."""
+
+    lan: str
+    source: str
+    prefix: Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedLock:
+    """The prefix that a device of the host was last seen to have, for delegates that follow it."""
+
+    device: str
+    prefix: Prefix
+
+
+@dataclass(frozen=True, slots=True)
 class HostLock:
-    """What one host was allotted: an address per overlay prefix, its devices, its chains' addresses, its maps."""
+    """What one host was allotted: an address per overlay prefix, its devices, its chains' addresses, its maps.
+
+    `delegated` is sorted by LAN and source, `followed` by device.
+    """
 
     name: str
     addresses: tuple[Address, ...]
     devices: tuple[DeviceLock, ...]
     chains: tuple[ChainLock, ...] = ()
     maps: tuple[MapLock, ...] = ()
+    delegated: tuple[DelegatedLock, ...] = ()
+    followed: tuple[FollowedLock, ...] = ()
 
     def address(self, family: Family) -> Address | None:
         """Give the host's overlay address of a family."""
@@ -60,6 +82,10 @@ class HostLock:
             if device.peer == peer:
                 return device
         raise KeyError(peer)
+
+    def follows(self, device: str) -> Prefix | None:
+        """Give the prefix that a device was last seen to have; None if nobody has looked yet."""
+        return next((seen.prefix for seen in self.followed if seen.device == device), None)
 
     def chain(self, portal: str) -> ChainLock:
         """Give a chained portal's addresses; KeyError if none were allotted."""

@@ -24,6 +24,7 @@ class Lan:
     `name` is the device. `closed` LANs are announced to nobody (blueprint section 1). `maps` are the prefixes as
     which the others see the LAN's own, as written: one for each subnet of the families that are mapped, in their
     order. With `map_auto` the lock allots them, and `core.maps` fills in what it `allotted`.
+    `delegated` are addresses that warren itself gives the host there, of delegated prefixes (`core.delegates`).
     """
 
     name: str
@@ -33,11 +34,12 @@ class Lan:
     maps: tuple[Prefix, ...] = ()
     map_auto: bool = False
     allotted: tuple[MappedPrefix, ...] = ()
+    delegated: tuple[Interface, ...] = ()
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
-        """The subnets of the LAN."""
-        return tuple(address.network for address in self.addresses)
+        """The subnets of the LAN, delegated ones included."""
+        return tuple(address.network for address in (*self.addresses, *self.delegated))
 
     @property
     def mapped(self) -> tuple[MappedPrefix, ...]:
@@ -48,7 +50,7 @@ class Lan:
             MappedPrefix(own, seen)
             for family in FAMILIES
             for own, seen in zip(
-                dict.fromkeys(prefix for prefix in self.prefixes if prefix.version == family),
+                dict.fromkeys(own.network for own in self.addresses if own.version == family),
                 (prefix for prefix in self.maps if prefix.version == family),
                 strict=False,
             )
@@ -57,7 +59,8 @@ class Lan:
 
     def is_mapped(self, prefix: Prefix) -> bool:
         """Say whether others know a subnet by another prefix, or will when it is allotted."""
-        return self.map_auto or any(pair.own == prefix for pair in self.mapped)
+        delegated = any(given.network == prefix for given in self.delegated)
+        return (self.map_auto and not delegated) or any(pair.own == prefix for pair in self.mapped)
 
     def seen(self, prefix: Prefix) -> Prefix:
         """Give what others call a part of the LAN: itself, if it is not mapped."""
@@ -157,7 +160,8 @@ class Portal:
 
     `families` are those the portal claims: where the overlay or the exit lacks one of them, its traffic is
     rejected with ICMP. A family not claimed (`family:` was written) is left as it was without the portal.
-    `exceptions` are prefixes that keep leaving directly.
+    `exceptions` are prefixes that keep leaving directly. `delegated`: a delegate implies it, and neither end rewrites
+    its source.
     """
 
     source: Place
@@ -167,6 +171,7 @@ class Portal:
     families: tuple[Family, ...] = FAMILIES
     nat: Nat = Nat.AUTO
     if_down: IfDown = IfDown.BLOCK
+    delegated: bool = False
     at: Where | None = None
 
 

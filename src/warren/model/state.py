@@ -189,6 +189,41 @@ class DnsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LanAddress:
+    """An address of warren's on a device that is not its own: a router's, of a prefix delegated to a LAN."""
+
+    device: str
+    address: Interface
+
+
+class Program(StrEnum):
+    """The programs that warren has run for a network, each with a configuration it makes."""
+
+    DNSMASQ = "dnsmasq"
+    NDPPD = "ndppd"
+    KEA = "kea-dhcp6"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A program that runs on the host as long as the network is applied there, with a generated configuration.
+
+    `config` is declared: a service whose text differs is started anew. `live` is learned: a second text, which
+    `config` includes as `@live@`, written when the service is made and then left to the agent. `announces` and
+    `answers` say what the texts mean to a packet: prefixes that routers' advertisements tell of, and prefixes whose
+    addresses neighbour discovery is answered for. `why` is for people.
+    """
+
+    name: str
+    program: Program
+    config: str
+    live: str = ""
+    announces: tuple[Prefix, ...] = ()
+    answers: tuple[Prefix, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetFlows:
     """Conntrack entries that a change of path must end: original-direction selectors, conntrack(8)'s words.
 
@@ -214,7 +249,11 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """Everything of one owner on one host. `owner` is a network's name or `conf:NAME`."""
+    """Everything of one owner on one host. `owner` is a network's name or `conf:NAME`.
+
+    `retired` are addresses that were ours on a LAN and are running out (preferred lifetime 0): observed and remembered,
+    never asked for.
+    """
 
     host: str
     owner: str
@@ -228,6 +267,9 @@ class HostState:
     dns: tuple[DnsConfig, ...] = ()
     forget: tuple[ForgetFlows, ...] = ()
     hooks: Hooks = Hooks()
+    lan_addresses: tuple[LanAddress, ...] = ()
+    retired: tuple[LanAddress, ...] = ()
+    services: tuple[Service, ...] = ()
 
     def interface(self, name: str) -> WgInterface:
         """Find one of our devices; KeyError if it is not ours."""

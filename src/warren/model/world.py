@@ -24,13 +24,15 @@ from warren.model.prefix import Address, Family, Interface, Prefix, covers
 class Attachment:
     """How a node is joined to what is upstream of it: its addresses there and the gateways it uses.
 
-    `upstream` is a NAT's name, or empty for the internet. `routed` prefixes are sent here by upstream too.
+    `upstream` is a NAT's name, or empty for the internet. `routed` prefixes are sent here by upstream too; `on_link`
+    ones are the link's own: upstream asks there by neighbour discovery who has an address of them.
     """
 
     upstream: str
     addresses: tuple[Interface, ...]
     gateways: tuple[Address, ...]
     routed: tuple[Prefix, ...] = ()
+    on_link: tuple[Prefix, ...] = ()
     mtu: int = 1500
     loss: int = 0
 
@@ -67,6 +69,7 @@ class Client:
     """A machine on a LAN; its gateways are the host's own addresses there.
 
     `maps` are its LAN's: by them other hosts know it under another address than its own.
+    What it has of `learned` prefixes, and the router it sends by, it was told by an advertisement (RFC 4862).
     """
 
     name: str
@@ -76,9 +79,10 @@ class Client:
     addresses: tuple[Interface, ...]
     gateways: tuple[Address, ...]
     maps: tuple[MappedPrefix, ...] = ()
+    learned: tuple[Prefix, ...] = ()
 
     def address(self, family: Family) -> Address | None:
-        """Give the client's address of a family."""
+        """Give the client's address of a family, a global one before others."""
         return next((address.ip for address in self.addresses if address.version == family), None)
 
     def seen(self, address: Address) -> Address:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from warren.core.compare import sysctl_device
+from warren.core.compare import missing, sysctl_device
 from warren.core.conf.overlook import overlook
 from warren.core.dialled import as_reached, names_in, with_addresses
 from warren.core.diff import diff
@@ -18,7 +18,7 @@ from warren.core.render.commands import commands
 from warren.core.render.services import Tools
 from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, SetSysctl
 from warren.model.endpoint import Endpoint
-from warren.model.state import Hooks, HostState
+from warren.model.state import Hooks, HostState, LanAddress
 from warren.sys import confirm, ip, journal, nft, register, sysctl
 from warren.sys.endpoints import look_up
 from warren.sys.errors import HostError
@@ -99,13 +99,20 @@ def changes(view: View, desired: HostState, observed: HostState, run: Run) -> tu
     return tuple(item for item in items if not isinstance(item.change, SetSysctl))
 
 
+def _running_out(desired: HostState, observed: HostState) -> tuple[LanAddress, ...]:
+    """Remember the addresses that run out on LANs that were renumbered, for a later `down` to take away."""
+    renumbered = {given.device for given in desired.lan_addresses}
+    old = missing((*observed.retired, *observed.lan_addresses), desired.lan_addresses)
+    return tuple(held for held in old if held.device in renumbered)
+
+
 class Change:
     """The way of a host from one state of an owner to another."""
 
     def __init__(self, machine: Machine, view: View, tools: Tools) -> None:
         self.machine = machine
         self.view = view
-        self.tools = tools
+        self.tools = replace(tools, directory=machine.services)
         self.before = view.journal
         self.opened: Window | None = None
         self.missed: list[str] = []
@@ -120,6 +127,8 @@ class Change:
         """
         self.view = replace(self.view, desired=desired)
         observed = observe(self.view, self.machine.read)
+        desired = replace(desired, retired=_running_out(desired, observed))
+        self.view = replace(self.view, desired=desired)
         items = self._changes(desired, observed)
         self._refuse_foreign(items)
         self._remember(desired, file)
@@ -266,4 +275,5 @@ class Change:
 
 def holds_anything(state: HostState) -> bool:
     """Say whether anything of an owner is on the host in this state."""
-    return any((state.interfaces, state.routes, state.rules, state.tables, state.sysctls, state.consents, state.dns))
+    made = (state.interfaces, state.routes, state.rules, state.tables, state.sysctls, state.consents, state.dns)
+    return any((*made, state.lan_addresses, state.retired, state.services))

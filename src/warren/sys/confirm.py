@@ -21,12 +21,12 @@ from pathlib import Path
 
 from warren.model.change import Command
 from warren.model.state import HostState
-from warren.sys import journal, register
+from warren.sys import journal, register, systemd
 from warren.sys.errors import HostError
 from warren.sys.journal import Window
 from warren.sys.lock import host_lock
 from warren.sys.machine import Machine
-from warren.sys.run import environment, find_program, run
+from warren.sys.run import environment, run
 from warren.sys.store import Store
 
 GRACE = 120.0  # seconds after the deadline in which the guard may still be at work
@@ -74,7 +74,7 @@ def waiting(store: Store) -> tuple[str, ...]:
 
 def post_guard(window: Window, owner: str, store: Store, seconds: float) -> Window:
     """Have a guard stand by; HostError, before anything is changed, if none can be had."""
-    if _systemd_is_ours():
+    if systemd.runs_units_here():
         unit = f"warren-confirm-{window.token[:12]}"
         try:
             run(_systemd_run(unit, window, owner, store, seconds))
@@ -102,16 +102,6 @@ def guard_words(window_token: str, owner: str, seconds: float) -> list[str]:
 
 
 # --- where systemd runs --------------------------------------------------------------------------------------
-
-
-def _systemd_is_ours() -> bool:
-    """Say whether a unit of the system's would act where we do: systemd runs, and not in another namespace."""
-    if not os.path.isdir("/run/systemd/system") or find_program("systemd-run") is None:
-        return False
-    try:
-        return os.readlink("/proc/thread-self/ns/net") == os.readlink("/proc/1/ns/net")
-    except OSError:
-        return False
 
 
 def _systemd_run(unit: str, window: Window, owner: str, store: Store, seconds: float) -> Command:

@@ -40,6 +40,7 @@ _ACTIONS = {
     "prohibit": Action.PROHIBIT,
 }
 _IP_PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp"}
+_FOREVER = 2**32 - 1  # seconds, as the kernel writes a lifetime without end
 MANY = 20_000  # routes of one table that are still read one by one
 _V6_METRIC = 1024  # what IPv6 gives a route without one; 0 in our model
 
@@ -54,6 +55,12 @@ class LinkSeen:
     up: bool
     mac: str
     addresses: tuple[Interface, ...]
+    running_out: tuple[Interface, ...] = ()  # of these, those whose lifetime ends: nothing begins with them any more
+
+    @property
+    def lasting(self) -> tuple[Interface, ...]:
+        """The addresses that are here to stay."""
+        return tuple(address for address in self.addresses if address not in self.running_out)
 
 
 def links(run: Run = run) -> tuple[LinkSeen, ...]:
@@ -110,9 +117,8 @@ def _json(run: Run, *words: str) -> list[dict[str, Any]]:
 
 
 def _link(entry: dict[str, Any]) -> LinkSeen:
-    addresses = [
-        ip_interface(f"{each['local']}/{each['prefixlen']}") for each in entry.get("addr_info", ()) if "local" in each
-    ]
+    listed = [each for each in entry.get("addr_info", ()) if "local" in each]
+    addresses = [ip_interface(f"{each['local']}/{each['prefixlen']}") for each in listed]
     return LinkSeen(
         name=entry["ifname"],
         kind=entry.get("linkinfo", {}).get("info_kind", ""),
@@ -120,6 +126,11 @@ def _link(entry: dict[str, Any]) -> LinkSeen:
         up="UP" in entry.get("flags", ()),
         mac=entry.get("address", "") if "LOOPBACK" not in entry.get("flags", ()) else "",
         addresses=tuple(addresses),
+        running_out=tuple(
+            address
+            for address, each in zip(addresses, listed, strict=True)
+            if not each.get("preferred_life_time", 1) and each.get("valid_life_time", _FOREVER) < _FOREVER
+        ),
     )
 
 

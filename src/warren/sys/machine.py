@@ -39,4 +39,10 @@ class Machine:
             register=registers.load(self.store),
             others=journals.others(self.store, owner),
             desired=desired,
+            services=self.services,
         )
+
+    @property
+    def services(self) -> str:
+        """Where the files of the programs lie that run for networks."""
+        return str(self.store.path.absolute() / "services")

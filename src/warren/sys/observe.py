@@ -25,12 +25,13 @@ from warren.model.state import (
     TABLES,
     Backend,
     HostState,
+    LanAddress,
     Peer,
     Route,
     Rule,
     WgInterface,
 )
-from warren.sys import consent, ip, nft, sysctl, wg
+from warren.sys import consent, ip, nft, services, sysctl, wg
 from warren.sys.journal import Journal
 from warren.sys.register import Register
 from warren.sys.run import Run, run
@@ -46,6 +47,7 @@ class View:
     register: Register
     others: tuple[Journal, ...] = ()
     desired: HostState | None = None
+    services: str = ""  # where the files of services lie
 
     @property
     def owner(self) -> str:
@@ -77,6 +79,9 @@ def observe(view: View, run: Run = run) -> HostState:
         consents=consent.observed([rule for state in view.hints for rule in state.consents], view.owner, run),
         dns=_dns(view),
         forget=view.journal.applied.forget if view.journal.applied else (),
+        lan_addresses=_lan_addresses(view, links, running_out=False),
+        retired=_lan_addresses(view, links, running_out=True),
+        services=services.running(view.hints, view.owner, view.services, run),
     )
 
 
@@ -139,6 +144,19 @@ def _peer(seen: Peer, device: str, hints: Sequence[HostState]) -> Peer:
                 if peer.public_key == seen.public_key:
                     return replace(seen, name=peer.name, psk=peer.psk if seen.psk_fingerprint else None)
     return seen
+
+
+def _lan_addresses(view: View, links: Mapping[str, ip.LinkSeen], *, running_out: bool) -> tuple[LanAddress, ...]:
+    """Find our addresses on devices that are not ours: those that some state of the owner names."""
+    named = dict.fromkeys(given for state in view.hints for given in (*state.lan_addresses, *state.retired))
+    theirs = {given for journal in view.others for state in journal.states() for given in state.lan_addresses}
+    return tuple(
+        given
+        for given in sorted(named, key=lambda given: (given.device, *_by_number(given.address)))
+        if given not in theirs
+        and given.device in links
+        and given.address in (links[given.device].running_out if running_out else links[given.device].lasting)
+    )
 
 
 # --- routes and rules ----------------------------------------------------------------------------------------

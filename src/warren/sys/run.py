@@ -150,6 +150,9 @@ _PACKAGES = {
     "sysctl": "procps",
     "resolvconf": "openresolv or resolvconf",
     "iptables": "iptables",
+    "dnsmasq": "dnsmasq-base",
+    "ndppd": "ndppd",
+    "kea-dhcp6": "kea-dhcp6-server",
 }
 
 

@@ -6,6 +6,7 @@ import os
 import re
 
 from warren.core.render.services import Tools
+from warren.sys import systemd
 from warren.sys.run import find_program
 
 
@@ -13,7 +14,22 @@ def tools_here() -> Tools:
     """Choose the programs: resolvconf before resolvectl, and what stands in for wireguard-go, as wg-quick does."""
     dns = next((name for name in ("resolvconf", "resolvectl") if find_program(name)), "")
     userspace = os.environ.get("WG_QUICK_USERSPACE_IMPLEMENTATION") or "wireguard-go"
-    return Tools(dns=dns or "resolvconf", dns_prefix=_resolvconf_rank(), userspace=userspace)
+    return Tools(
+        dns=dns or "resolvconf",
+        dns_prefix=_resolvconf_rank(),
+        userspace=userspace,
+        systemd=systemd.runs_units_here(),
+        one_user=_one_user(),
+    )
+
+
+def _one_user() -> bool:
+    """Say whether this user namespace knows a single user: nobody else can be become (user_namespaces(7))."""
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as mapped:
+            return sum(int(line.split()[2]) for line in mapped) == 1
+    except OSError:
+        return False
 
 
 def _resolvconf_rank() -> str:

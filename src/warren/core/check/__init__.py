@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from warren.core.check import addresses, dialling, expects, hosts, lab, maps, portals, publishes, sources
+from warren.core.check import addresses, delegates, dialling, expects, hosts, lab, maps, portals, publishes, sources
 from warren.core.check.locked import locked
 from warren.core.check.subject import Check, Subject
 from warren.core.diagnostics import has_errors, in_order
@@ -25,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     *portals.CHECKS,
     *sources.CHECKS,
     *publishes.CHECKS,
+    *delegates.CHECKS,
     *expects.CHECKS,
     *lab.CHECKS,
 )

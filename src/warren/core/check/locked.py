@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from warren.core.allot import Full, allot
 from warren.core.check.subject import Subject, finding, several
+from warren.core.delegates import whole_prefix
 from warren.model.diagnostic import Diagnostic
 from warren.model.lock import HostLock, Lock
 
@@ -19,11 +20,31 @@ def locked(subject: Subject, lock: Lock | None) -> Iterator[Diagnostic]:
     except Full as full:
         yield finding("W053", where, f"There are no more {full}.", "Write a shorter prefix length in `overlay:`.")
         return
+    yield from _unseen(subject, wanted)
     if lock is None:
         hosts = several([host.name for host in wanted.hosts])
         yield finding("W100", where, f"There is no lock: addresses and ports of {hosts} are not settled yet.", remedy)
     elif lock != wanted:
         yield finding("W101", where, f"The lock is out of date: {_difference(lock, wanted)}.", remedy)
+
+
+def _unseen(subject: Subject, wanted: Lock) -> Iterator[Diagnostic]:
+    """Delegates that follow a device have a prefix only once somebody has looked there."""
+    for delegate in subject.network.delegates:
+        if not delegate.follow:
+            continue
+        where = subject.spots(delegate.at, "follow")
+        look = f"Run `warren lock {subject.network.file} --host {delegate.source}` on `{delegate.source}`"
+        whole = whole_prefix(delegate, wanted)
+        if whole is None:
+            says = f"Which prefix `{delegate.follow}` of `{delegate.source}` has is not known yet."
+            yield finding("W139", where, says, f"{look}, and commit the lock.")
+            continue
+        have = {held.lan for held in wanted.by_name[delegate.to].delegated if held.source == delegate.source}
+        without = [f"{delegate.to}.{lan}" for lan in delegate.lans if lan not in have]
+        if without:
+            says = f"`{delegate.follow}` of `{delegate.source}` has `{whole}`, with no /64 for {several(without)}."
+            yield finding("W139", where, says, f"Ask the provider for a shorter prefix. {look} when it has changed.")
 
 
 def _difference(lock: Lock, wanted: Lock) -> str:
@@ -59,6 +80,10 @@ def _of_host(held: HostLock, wanted: HostLock) -> str:
         return f"`{wanted.name}` needs other addresses than it has there"
     if held.maps != wanted.maps:
         return _of_maps(held, wanted)
+    if held.delegated != wanted.delegated:
+        return f"the LANs of `{wanted.name}` have other delegated prefixes"
+    if held.followed != wanted.followed:
+        return f"no delegate follows a device of `{wanted.name}` that it holds a prefix of"
     return f"the chains that begin at `{wanted.name}` are others"
 
 

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from warren.core.compile.portals import dedicated_peers, identity, ways_through
 from warren.core.compile.shared import SharedRoutes
+from warren.core.delegates import grant
 from warren.model.lock import HostLock, Lock
 from warren.model.mapped import MappedPrefix
 from warren.model.network import Host, Network
@@ -37,7 +38,7 @@ class Fabric:
     """One network with its lock, indexed."""
 
     def __init__(self, network: Network, lock: Lock) -> None:
-        self.network = network
+        self.network = grant(network, lock)
         self.lock = lock
         self.shared = SharedRoutes()
 

@@ -9,7 +9,7 @@ from warren.core.compile.fabric import Fabric, by_family
 from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
 from warren.model.lock import HostLock
 from warren.model.mapped import MappedPrefix
-from warren.model.network import Host, PlaceKind, Portal, Way
+from warren.model.network import Delegate, Host, PlaceKind, Portal, Way
 from warren.model.prefix import FAMILIES, Address, Family, Prefix, aggregate, family_of, overlaps
 from warren.model.surroundings import Ledger, Surroundings
 
@@ -88,6 +88,22 @@ class Here:
         """The LAN prefixes that the others reach here."""
         return self.fabric.announced.get(self.host.name, ())
 
+    @property
+    def delegates(self) -> tuple[Delegate, ...]:
+        """What the network delegates, from here, to here or elsewhere."""
+        return self.fabric.network.delegates
+
+    @cached_property
+    def proxied(self) -> tuple[Prefix, ...]:
+        """The prefixes of our uplink's own link that machines behind a tunnel have addresses of."""
+        return tuple(
+            way.portal.source.prefix
+            for way, at in self.through
+            if way.portal.delegated and way.portal.source.prefix is not None
+            for one in self.delegates
+            if one.proxy and (one.to, one.source) == (way.portal.source.host, self.host.name)
+        )
+
     @cached_property
     def mapped(self) -> tuple[MappedPrefix, ...]:
         """The subnets of our LANs that the others reach under another prefix."""
@@ -111,7 +127,7 @@ class Here:
         resolver must stay within reach, so that site is not reached from here (`plan` says so).
         """
         on_link = self.surroundings.on_link(self.host.uplink)
-        own = set(self.own_lans)
+        own = {*self.own_lans, *self.proxied}
         return tuple(prefix for prefix in on_link if prefix not in own and prefix.prefixlen > 0)
 
     def yields(self, prefix: Prefix) -> bool:

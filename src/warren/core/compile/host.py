@@ -1,7 +1,8 @@
-"""One host's passes, in order: devices, routes, rules, firewall, kernel settings, consents, flows to end."""
+"""One host's passes, in order: devices, routes, rules, firewall, kernel settings, consents, flows, services."""
 
 from __future__ import annotations
 
+from warren.core.compile.delegates import lay_lan_addresses, lay_services
 from warren.core.compile.devices import lay_devices
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.firewall import lay_firewall
@@ -32,4 +33,6 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         sysctls=lay_sysctls(here),
         consents=consents(here),
         forget=flows_to_forget(here),
+        lan_addresses=lay_lan_addresses(here),
+        services=lay_services(here),
     )

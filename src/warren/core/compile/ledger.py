@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from warren.core.compile.portals import dedicated_peers, identity, ways_from
+from warren.core.delegates import grant
 from warren.model.lock import Lock
 from warren.model.network import Network, PlaceKind
 from warren.model.state import MARKS, OWNER_SLOTS, PRIORITIES, TABLES
@@ -54,6 +55,7 @@ class LedgerNeeds:
 
 def ledger_needs(network: Network, lock: Lock, host: str) -> LedgerNeeds:
     """List what a network needs of the host's ledger, in an order that only additions lengthen."""
+    network = grant(network, lock)
     locked = lock.by_name[host]
     exits = tuple(exit_table(locked.device(peer).name) for peer in dedicated_peers(network, host))
     macs = tuple(

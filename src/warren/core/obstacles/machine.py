@@ -10,6 +10,7 @@ from warren.model.state import (
     Backend,
     Hooks,
     HostState,
+    Program,
 )
 from warren.model.surroundings import Surroundings
 
@@ -24,6 +25,16 @@ _PROGRAMS: dict[str, tuple[str, Callable[[HostState], object], str]] = {
     ),
     "sysctl": ("procps", lambda state: state.sysctls, "no kernel setting can be written"),
     "conntrack": ("conntrack", lambda state: state.forget, "old flows keep their old path until they end"),
+    "dnsmasq": (
+        "dnsmasq-base",
+        lambda state: any(service.program is Program.DNSMASQ for service in state.services),
+        "machines on LANs with a delegated prefix learn no address",
+    ),
+    "ndppd": (
+        "ndppd",
+        lambda state: any(service.program is Program.NDPPD for service in state.services),
+        "nothing that is sent to a delegated prefix of the uplink's own link comes here",
+    ),
     "bash": ("bash", lambda state: state.hooks != Hooks(), "the conf's hooks cannot be run"),
 }
 _CAN_DO_WITHOUT = ("conntrack",)

@@ -12,6 +12,7 @@ from typing import Any
 
 from warren.core.diagnostics import finding, has_errors, in_order
 from warren.core.parse.addresses import overlay_prefix
+from warren.core.parse.delegates import DELEGATE_KEYS, delegates
 from warren.core.parse.expects import EXPECT_KEYS, WHEN_KEYS, expects
 from warren.core.parse.hosts import HOST_KEYS, LAN_KEYS, hosts
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
@@ -40,6 +41,7 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
     "hub": Key(_hub),
     "portals": Key(portals),
     "publish": Key(publishes),
+    "delegate": Key(delegates),
     "expect": Key(expects),
     "lab": Key(lab),
 }
@@ -51,6 +53,7 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "lan": LAN_KEYS,
     "portal": PORTAL_KEYS,
     "publish": PUBLISH_KEYS,
+    "delegate": DELEGATE_KEYS,
     "expect": EXPECT_KEYS,
     "when": WHEN_KEYS,
     "lab": LAB_KEYS,
@@ -131,5 +134,6 @@ def _network(root: Table, reading: Reading) -> Network | None:
         publishes=values.get("publish", ()),
         expects=values.get("expect", ()),
         lab=values.get("lab"),
+        delegates=values.get("delegate", ()),
         file=reading.file,
     )

@@ -19,6 +19,7 @@ from shlex import quote
 from warren.core.render.consent import add_consent, drop_consent
 from warren.core.render.ip import route_words, rule_words
 from warren.core.render.nft import render_delete, render_table
+from warren.core.render.programs import start_service, stop_service
 from warren.core.render.services import Tools, drop_dns, forget_flows, set_dns
 from warren.core.render.wg import peer_section, wg_set
 from warren.model.change import (
@@ -36,11 +37,14 @@ from warren.model.change import (
     DropPeer,
     DropRoute,
     DropRule,
+    DropService,
     DropTable,
     Forget,
     Item,
     PutPeer,
+    PutService,
     PutTable,
+    RetireAddress,
     RunHook,
     SetDns,
     SetLink,
@@ -50,6 +54,7 @@ from warren.model.key import SecretRef
 from warren.model.prefix import Family, family_of
 from warren.model.state import Backend, WgInterface
 
+RUNS_OUT = 7200  # seconds
 PEERS_A_CALL = 500  # so that the keys of a thousand peers to remove fit into an argument list
 HOOK_SHELL = ("bash", "-e", "-o", "pipefail", "-O", "extglob", "-c")  # the options that wg-quick runs hooks under
 ALL_SILENT = 'for name; do ! wg show "$name" >/dev/null 2>&1 || exit 1; done'
@@ -137,6 +142,19 @@ class _Writer:
         lines = [f"address del {change.address} dev {change.device}" for change in batch]
         yield ip_batch(lines, f"remove {_count(batch, 'address', 'addresses')}")
 
+    def retire_addresses(self, batch: list[RetireAddress]) -> Iterator[Command]:
+        # Two hours is the least that machines let a lifetime be cut to by an advertisement (RFC 4862 section 5.5.3).
+        lines = [f"address change {c.address} dev {c.device} preferred_lft 0 valid_lft {RUNS_OUT}" for c in batch]
+        yield ip_batch(lines, f"let {_count(batch, 'address', 'addresses')} run out")
+
+    def put_services(self, batch: list[PutService]) -> Iterator[Command]:
+        for change in batch:
+            yield from start_service(change.service, self.owner, self.tools, anew=change.before is not None)
+
+    def drop_services(self, batch: list[DropService]) -> Iterator[Command]:
+        for change in batch:
+            yield from stop_service(change.service, self.owner, self.tools)
+
     def drop_links(self, batch: list[DropLink]) -> Iterator[Command]:
         made = ip_batch([f"link del dev {c.name}" for c in batch], f"remove {_names(c.name for c in batch)}")
         # wireguard-go sees that its device is gone, and lets go of its port, a moment later.
@@ -201,6 +219,9 @@ _WRITERS: dict[type, Callable[[_Writer, list], Iterator[Command]]] = {  # type: 
     DropPeer: _Writer.drop_peers,
     AddAddress: _Writer.add_addresses,
     DropAddress: _Writer.drop_addresses,
+    RetireAddress: _Writer.retire_addresses,
+    PutService: _Writer.put_services,
+    DropService: _Writer.drop_services,
     DropLink: _Writer.drop_links,
     AddRoute: _Writer.routes,
     DropRoute: _Writer.routes,

@@ -17,11 +17,16 @@ class Tools:
     """What of the host decides how a change is made: `dns` is `resolvconf`, `resolvectl` or empty (neither).
 
     `dns_prefix` stands before a device's name for resolvconf, which ranks devices by it (`tun.` on Debian).
+    `directory` is where the files of services lie; `systemd` says that units run them; `one_user` that there is no
+    other user to become (a lab of an ordinary user).
     """
 
     dns: str = "resolvconf"
     dns_prefix: str = ""
     userspace: str = "wireguard-go"
+    directory: str = "/var/lib/warren/services"
+    systemd: bool = False
+    one_user: bool = False
 
 
 def set_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:

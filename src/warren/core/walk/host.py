@@ -126,6 +126,8 @@ class HostView:
             for route in kernel_routes(device.name, device.addresses):
                 if device.wireguard is not None or route.table == 255:  # the observer tells the foreign on-link ones
                     made.append(route)
+        for given in self.state.lan_addresses:
+            made += [route for route in kernel_routes(given.device, (given.address,)) if route.table != 255]
         routes = [*made, *self.surroundings.routes, *self.state.routes]
         return Fib(family, [*self.surroundings.rules, *self.state.rules], routes, self.devices)
 
@@ -207,7 +209,9 @@ def _same_ways(one: HostState, other: HostState) -> bool:
 def _devices(state: HostState, surroundings: Surroundings) -> Iterator[Device]:
     for link in surroundings.links:
         if link.up:
-            yield Device(link.name, link.mtu, link.addresses, link.kind)
+            ours = tuple(given.address for given in state.lan_addresses if given.device == link.name)
+            foreign = tuple(address for address in link.addresses if address not in ours)
+            yield Device(link.name, link.mtu, foreign + ours, link.kind)
     for at, interface in enumerate(state.interfaces):
         if interface.mtu:  # an observed 0 is a device that is down
             yield Device(

@@ -21,7 +21,7 @@ from warren.core.walk.path import Here, HostPath, Out
 from warren.core.walk.scene import Probe, Scene
 from warren.core.walk.tunnel import Tunnels
 from warren.core.walk.underlay import INTERNET, AtHost, Memory, Underlay
-from warren.model.prefix import Address, covers, family_of
+from warren.model.prefix import Address, Family, Interface, covers, family_of
 from warren.model.state import Backend, HostState
 from warren.model.surroundings import Surroundings
 from warren.model.trace import (
@@ -36,6 +36,7 @@ from warren.model.trace import (
 )
 from warren.model.world import Client
 
+UNIQUE_LOCAL = 0xFC >> 1  # the first seven bits of fc00::/7
 # Tunnels within tunnels: an outer packet that is itself wrapped this often goes round in circles.
 DEEPEST = 4
 # Links that carry packets where walk cannot follow.
@@ -158,8 +159,8 @@ class Walker:
 
     def _from_client(self, course: Course, client: Client) -> None:
         packet = course.packet
-        packet.source = packet.source or int(client.address(packet.family) or 0)
-        own = next((a for a in client.addresses if a.version == packet.family), None)
+        own = _own_address(client, packet)
+        packet.source = packet.source or (int(own.ip) if own is not None else 0)
         destination = to_address(packet.destination, packet.family)
         course.hops.append(Hop(client.name, HopKind.CLIENT, "", "eth0", packet.header(), ()))
         if own is None:
@@ -263,6 +264,14 @@ class Walker:
         course.hops.append(Hop(client.name, HopKind.CLIENT, "eth0", "", course.packet.header(), ()))
         course.at = OnLan(client)
         course.end(Disposition.DELIVERED, f"at {client.name}", client.name)
+
+
+def _own_address(client: Client, packet: Packet) -> Interface | None:
+    """Choose a client's address for a destination: of its IPv6 ones, one of the same kind (RFC 6724, rule 6)."""
+    own = [address for address in client.addresses if address.version == packet.family]
+    local = packet.family is Family.IPV6 and packet.destination >> 121 == UNIQUE_LOCAL
+    alike = (one for one in own if one.version == 6 and (int(one.ip) >> 121 == UNIQUE_LOCAL) is local)
+    return next(alike, own[0] if own else None)
 
 
 def _begun(header: Header, steps: list[Step]) -> Header:

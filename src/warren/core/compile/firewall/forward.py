@@ -156,11 +156,14 @@ def _from_uplink(here: Here) -> Iterator[NftRule]:
     yield rule(Counter(), Drop(), why="nobody beyond the uplink is of the network")
 
 
-def exit_sources(here: Here, family: Family) -> tuple[tuple[str, tuple[Prefix, ...]], ...]:
-    """List, by device, the sources that leave by our uplink: those of the portals that end here."""
+def exit_sources(here: Here, family: Family, *, translated: bool = False) -> tuple[tuple[str, tuple[Prefix, ...]], ...]:
+    """List, by device, the sources that leave by our uplink: those of the portals that end here.
+
+    `translated`: only those that leave with the uplink's address; what is delegated leaves as it is.
+    """
     found: dict[str, list[Prefix]] = {}
     for way, at in here.through:
-        if at + 1 != len(way.hops) or family not in way.portal.families:
+        if at + 1 != len(way.hops) or family not in way.portal.families or (translated and way.portal.delegated):
             continue
         sources = _sources_at_exit(here, way)
         found.setdefault(here.device(way.hops[at - 1]), []).extend(p for p in sources if p.version == family)

@@ -98,7 +98,12 @@ def _postrouting(here: Here) -> Iterator[NftRule]:
 
 
 def _far_guard(here: Here) -> Iterator[NftRule]:
-    """What leaves by anything but a tunnel towards a prefix of the network must be for a LAN of ours."""
+    """What leaves by anything but a tunnel towards a prefix of the network must be for a LAN of ours.
+
+    Where a prefix of the uplink's own link is delegated, its gateway may have an address of it, and asks for ours.
+    """
+    if here.proxied:
+        yield rule(leaves_by(here.host.uplink), Icmp6Type(NEIGHBOUR_DISCOVERY), Return())
     for family in here.usable:
         own = tuple(prefix for prefix in here.own_lans if prefix.version == family)
         if own:
@@ -149,7 +154,7 @@ def _srcnat(here: Here) -> Iterator[NftRule]:
         yield from _portal_source(here, way)
     yield rule(LEAVES_BY_TUNNEL, Jump("repair"))
     for family in here.carried:
-        for device, sources in exit_sources(here, family):
+        for device, sources in exit_sources(here, family, translated=True):
             yield rule(came_by(device), leaves_by(here.host.uplink), source(family, sources), Masquerade())
 
 

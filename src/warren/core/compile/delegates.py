@@ -1,0 +1,151 @@
+"""What delegated prefixes make of a host: a router's addresses on LANs, and the programs that tell of them.
+
+    r1   announces to br-lan: this /64, this router; the agent says when it is no way to the internet any more
+    r2   with `proxy: true`: answers on its uplink's link for whoever of the /64 is asked for
+
+dnsmasq(8) reads the prefixes off the LAN's own addresses (`constructor:`). So a new prefix is announced as soon as the
+address is there, and the old one is announced as deprecated for as long as machines may still use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warren.core.compile.devices import link_mtu
+from warren.core.compile.here import Here
+from warren.model.prefix import Address, Family, Prefix, host_prefix, prefixes_of, span_of, subtract
+from warren.model.state import LanAddress, Program, Service
+
+ANNOUNCER, ANSWERER = "ra", "nd-proxy"
+LIFETIME = 3600  # seconds for which a machine may use an announced prefix without hearing of it again
+INTERVAL = 60  # seconds between advertisements, at most; who asks is answered at once
+ROUTER_LIFETIME = 1800  # seconds; 0 stands for: a prefix, but no way to the internet (RFC 4861 section 4.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a LAN is told: its prefixes, and that we are the way to the internet while `peer` answers at `probe`.
+
+    `device` is the tunnel to the peer, `mtu` what fits through.
+    """
+
+    lan: str
+    prefixes: tuple[Prefix, ...]
+    peer: str
+    device: str
+    probe: Address
+    mtu: int
+    off_link: bool = False
+
+
+def lay_lan_addresses(here: Here) -> tuple[LanAddress, ...]:
+    """List the addresses of delegated prefixes that this host has on its LANs."""
+    if Family.IPV6 not in here.carried:
+        return ()
+    return tuple(LanAddress(lan.name, address) for lan in here.host.lans for address in lan.delegated)
+
+
+def announcements(here: Here) -> tuple[Announcement, ...]:
+    """Say what each LAN with a delegated prefix is told, sorted by LAN and peer."""
+    if Family.IPV6 not in here.carried:
+        return ()
+    found = []
+    for way in here.entering:
+        if not way.portal.delegated or way.portal.source.prefix is None:
+            continue
+        peer = way.portal.exit
+        probe = here.fabric.locked(peer).address(Family.IPV6)
+        assert probe is not None, "the overlay carries IPv6"
+        found.append(
+            Announcement(
+                lan=way.portal.source.lan,
+                prefixes=(way.portal.source.prefix,),
+                peer=peer,
+                device=here.device(peer),
+                probe=probe,
+                mtu=link_mtu(here, here.fabric.network.by_name[peer]),
+                off_link=any(one.proxy and (one.to, one.source) == (here.host.name, peer) for one in here.delegates),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: (one.lan, one.peer)))
+
+
+def lay_services(here: Here) -> tuple[Service, ...]:
+    """List the programs that delegated prefixes need on this host."""
+    return tuple(service for service in (_announcer(here), _answerer(here)) if service is not None)
+
+
+# --- routers' advertisements ---------------------------------------------------------------------------------
+
+
+def _announcer(here: Here) -> Service | None:
+    told = announcements(here)
+    if not told:
+        return None
+    lans = dict.fromkeys(one.lan for one in told)
+    return Service(
+        ANNOUNCER,
+        Program.DNSMASQ,
+        _config(told, here.fabric.network.name),
+        live=advertised(told, frozenset(one.peer for one in told)),
+        announces=tuple(prefix for one in told for prefix in one.prefixes),
+        why=f"machines on {', '.join(lans)} learn their addresses and their way out",
+    )
+
+
+def _config(told: tuple[Announcement, ...], network: str) -> str:
+    off_link = {one.lan: one.off_link for one in told}
+    lines = [
+        f"# Made by warren for the network {network}: routers' advertisements, and nothing else.",
+        "port=0",
+        "bind-dynamic",
+        *(f"interface={lan}" for lan in off_link),
+        *(
+            f"dhcp-range=::,constructor:{lan},ra-only{',off-link' if off else ''},64,{LIFETIME}"
+            for lan, off in off_link.items()
+        ),
+        "conf-file=@live@",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def advertised(told: tuple[Announcement, ...], up: frozenset[str]) -> str:
+    """Write the part of the announcer's configuration that depends on which peers answer."""
+    lines = []
+    for lan in dict.fromkeys(one.lan for one in told):
+        mine = [one for one in told if one.lan == lan]
+        lifetime = ROUTER_LIFETIME if any(one.peer in up for one in mine) else 0
+        lines.append(f"ra-param={lan},mtu:{min(one.mtu for one in mine)},{INTERVAL},{lifetime}")
+    return "\n".join(lines) + "\n"
+
+
+# --- neighbour discovery -------------------------------------------------------------------------------------
+
+
+def _answerer(here: Here) -> Service | None:
+    """Answer for a link's prefix, but for its gateway: that one is there, and answers for itself."""
+    if not here.proxied or Family.IPV6 not in here.carried:
+        return None
+    gateway = here.surroundings.default_route(Family.IPV6, here.host.uplink)
+    mine = [host_prefix(gateway.via)] if gateway is not None and gateway.via is not None else []
+    mine += [host_prefix(address) for address in here.surroundings.addresses(here.host.uplink) if address.version == 6]
+    answers = tuple(_without(here.proxied, mine))
+    rules = "\n".join(f"  rule {prefix} {{\n    static\n  }}" for prefix in answers)
+    config = (
+        f"# Made by warren for the network {here.fabric.network.name}: who asks on the link is answered for these.\n"
+        f"proxy {here.host.uplink} {{\n  router no\n  ttl 30000\n{rules}\n}}\n"
+    )
+    peers = ", ".join(sorted({one.to for one in here.delegates if one.proxy and one.source == here.host.name}))
+    return Service(
+        ANSWERER,
+        Program.NDPPD,
+        config,
+        answers=answers,
+        why=f"what the link of {here.host.uplink} sends to machines behind {peers} comes to this host",
+    )
+
+
+def _without(wholes: tuple[Prefix, ...], taken: list[Prefix]) -> Iterator[Prefix]:
+    for whole in wholes:
+        yield from prefixes_of(subtract([span_of(whole)], [span_of(one) for one in taken]), Family.IPV6)
