@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from warren.cli.options import json_option, network_argument
+from warren.cli.options import host_option, json_option, network_argument
 
 if TYPE_CHECKING:
+    from warren.core.load import Loaded
     from warren.model.lock import HostLock, Lock
 
 
 @click.command()
 @network_argument
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit with 1 if the lock is out of date.")
+@host_option("This machine is HOST: note the prefixes that `delegate: follow:` names devices of it for.")
 @json_option
 @click.pass_context
-def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None:
+def lock(ctx: click.Context, file: str, only_check: bool, host: str, as_json: bool) -> None:
     """Allot tunnel addresses, ports and device names, and write them to the lock file beside FILE.
 
     portals.yaml has portals.lock; keep both in git. Where FILE is a link, the lock is the one beside the link or, if
@@ -34,7 +37,7 @@ def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None
     from warren.sys.errors import HostError
     from warren.sys.lock_file import lock_path
 
-    loaded = read_network(file)
+    loaded = _after_a_look(file, host) if host else read_network(file)
     others = without_lock_findings(loaded)
     show_findings(others.diagnostics, others.sources, sys.stderr)
     if stands_in_the_way(loaded) or loaded.lock is None:
@@ -54,6 +57,24 @@ def lock(ctx: click.Context, file: str, only_check: bool, as_json: bool) -> None
         show(f"{path}: {'written' if write else 'out of date'}")
         show(runes(_text(changes)))
     ctx.exit(1 if only_check and not loaded.locked else 0)
+
+
+def _after_a_look(file: str, host: str) -> Loaded:
+    """Read the file with a lock that holds what the followed devices of this machine have now."""
+    from warren.cli.files import read_file
+    from warren.core.delegates import follow
+    from warren.core.load import load
+    from warren.core.lockfile import lock_name, render_lock
+    from warren.core.parse import parse
+    from warren.core.parse.tree import MAX_BYTES
+    from warren.sys.followed import prefixes_here
+
+    data = read_file(file, MAX_BYTES)
+    before = _before(lock_name(file))
+    draft = parse(data, file).network
+    seen = follow(draft, before, host, prefixes_here()) if draft is not None else before
+    loaded = load(data, render_lock(seen).encode(), file)
+    return replace(loaded, locked=loaded.lock == before)
 
 
 def _before(path: str) -> Lock:

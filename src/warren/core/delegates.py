@@ -11,7 +11,7 @@ Everything after this knows LANs and portals only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import IPv6Network, ip_interface
 
@@ -19,6 +19,7 @@ from warren.model.lock import DelegatedLock, FollowedLock, HostLock, Lock
 from warren.model.network import Delegate, Host, Lan, Nat, Network, Place, PlaceKind, Portal
 from warren.model.prefix import Family, Interface, Prefix, covers
 
+GLOBAL = IPv6Network("2000::/3")  # what the internet routes (RFC 4291 section 2.4); 2001:db8::/32 is for trying things
 SUBNET = 64  # RFC 4862: stateless address configuration needs an interface identifier of 64 bits
 ROUTER = 1  # the last number of our address on a delegated LAN
 # Where the prefix is a link's, ::1 is often its gateway's. Nobody numbers machines like this (77 is our protocol).
@@ -60,6 +61,15 @@ def follow(network: Network, lock: Lock, host: str, seen: dict[str, Prefix]) -> 
     known = lock.by_name.get(host, HostLock(host, (), ()))
     others = tuple(one for one in lock.hosts if one.name != host)
     return Lock(tuple(sorted((*others, replace(known, followed=entries)), key=lambda one: one.name)))
+
+
+def seen_prefix(addresses: Iterable[Interface]) -> Prefix | None:
+    """Tell the prefix that a device has by its lasting addresses: the global one with most room; None if there is none.
+
+    Of several with as much room it is the one that the device got last. A lone address (of DHCPv6, say) has no room.
+    """
+    held = [one.network for one in addresses if covers(GLOBAL, one.network) and one.network.prefixlen <= SUBNET]
+    return min(reversed(held), key=lambda prefix: prefix.prefixlen, default=None)
 
 
 # --- the lock ------------------------------------------------------------------------------------------------

@@ -646,7 +646,7 @@ CODES: dict[str, Code] = {
     ),
     "W132": Code(
         ERROR,
-        "LAN that cannot have the prefix",
+        "a LAN that cannot have the prefix",
         "The host does not have a LAN of that name, or it has a prefix from the same host already.",
         "delegate:\n  - {prefix: 2001:db8:77:100::/60, from: r2, to: r1, lans: [br-lam]}",
         "Correct the name; each LAN is named once.",

@@ -57,8 +57,8 @@ def _places_holding(network: Network, address: Address) -> Iterator[Place]:
     """An address that an expect sends to may be one of a LAN: somebody must have it there."""
     for host in network.hosts:
         for lan in host.lans:
-            own = (one.network for one in lan.addresses)
-            if any(covers(prefix, address) for prefix in own) and all(a.ip != address for a in lan.addresses):
+            written = (one.network for one in lan.addresses)
+            if any(covers(prefix, address) for prefix in written) and all(a.ip != address for a in lan.addresses):
                 yield Place(PlaceKind.PREFIX, host.name, lan.name, ip_network(address))
             for pair in lan.mapped:
                 if covers(pair.seen, address):

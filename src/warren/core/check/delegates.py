@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from ipaddress import IPv6Network
 
 from warren.core.check.subject import Check, Subject, finding, several
-from warren.core.delegates import SUBNET
+from warren.core.delegates import GLOBAL, SUBNET
 from warren.model.diagnostic import Diagnostic
 from warren.model.network import Delegate
 from warren.model.prefix import Family, Prefix, covers, overlaps
-
-GLOBAL = IPv6Network("2000::/3")  # what the internet routes (RFC 4291 section 2.4); 2001:db8::/32 is for trying things
 
 
 def ends(subject: Subject) -> Iterator[Diagnostic]:
