@@ -127,9 +127,9 @@ def enter(space: Space) -> None:
     _check(_libc.setns(space.net, CLONE_NEWNET), f"enter {space.name or 'the lab'}")
 
 
-def mount(what: str, where: str, kind: str = "", flags: int = 0) -> None:
+def mount(what: str, where: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2)."""
-    done = _libc.mount(what.encode(), where.encode(), kind.encode() or None, flags, None)
+    done = _libc.mount(what.encode(), where.encode(), kind.encode() or None, flags, data.encode() or None)
     _check(done, f"mount {what} on {where}")
 
 

@@ -17,6 +17,7 @@ class Target(NamedTuple):
 
 TARGETS: dict[str, Target] = {
     "wg-quick": Target("warren.core.render.wgquick:render_wg_quick", "confs for wg-quick, with hooks"),
+    "networkd": Target("warren.core.render.networkd:render_networkd", "files for systemd-networkd"),
     "qr": Target("warren.core.render.qr:render_qr", "QR codes for the WireGuard apps of phones"),
     "script": Target("warren.core.render.script:render_sh", "one POSIX sh script: ip, wg, and nft or iptables"),
 }
