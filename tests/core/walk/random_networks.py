@@ -1,4 +1,4 @@
-"""Network files made at random: hosts, NATs, LANs that overlap, portals, chains, families, faults, expectations.
+"""Network files made at random: hosts, NATs, LANs that overlap, maps, portals, chains, families, faults, expectations.
 
 What check refuses is taken out line by line, so that every file is one that a person could have written. The
 expectations ask; what they promise is nonsense.
@@ -21,7 +21,7 @@ def random_network(seed: int, questions: int = 10) -> Loaded:
     """Make a network that check has nothing against; the same seed gives the same file."""
     chance = random.Random(seed)
     while True:
-        text = _text(chance, questions)
+        text = _text(chance, random.Random(f"maps {seed}"), questions)
         for _ in range(8):
             loaded = load(text.encode(), None, f"seed-{seed}.yaml", _key)
             wrong = {one.where.line for one in loaded.diagnostics if one.severity is Severity.ERROR}
@@ -37,8 +37,9 @@ def _key(name: str) -> str:  # type: ignore[return]
 class _Maker:
     """One file in the making."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, maps: random.Random) -> None:
         self.chance = chance
+        self.maps = maps
         self.names = ["ash", "birch", "cedar", "elm", "fir"][: chance.randint(2, 5)]
         self.public = {name for name in self.names if chance.random() < 0.5} or {self.names[0]}
         self.lans: dict[str, list[tuple[str, str, str]]] = {}
@@ -66,10 +67,20 @@ class _Maker:
                 v4, v6 = f"192.168.{net}", f"fd11:{net}:" if self.odds(0.8) else f"2001:db8:a{net}:"
                 both = f"['{v4}.1/24', '{v6}:1/64']" if self.odds(0.6) else f"'{v4}.1/24'"
                 closed = ", closed: true" if self.odds(0.1) else ""
-                lans.append(f"{lan}: {{address: {both}{closed}}}")
+                known_as = "" if closed else self.known_as(len(lans) + 10 * at, "," in both)
+                lans.append(f"{lan}: {{address: {both}{closed}{known_as}}}")
                 self.lans[name].append((lan, v4, v6))
             if lans:
                 yield "    lans: {" + ", ".join(lans) + "}"
+
+    def known_as(self, number: int, both: bool) -> str:
+        """Write a map for some LANs: of one family or both, or left to the lock."""
+        kind = self.maps.random()
+        if kind < 0.5:
+            return ""
+        v4, v6 = f"10.98.{number}.0/24", f"'fd98:{number}::/64'"
+        words = "auto" if kind < 0.7 else f"[{v4}, {v6}]" if both and kind < 0.9 else v4
+        return f", map: {words}"
 
     def place(self, hosts: list[str] | None = None) -> str:
         """Name a host, a LAN, an address of one, or a machine by its MAC."""
@@ -149,8 +160,8 @@ class _Maker:
                 yield f"    {name}: {{{', '.join(words)}}}"
 
 
-def _text(chance: random.Random, questions: int) -> str:
-    maker = _Maker(chance)
+def _text(chance: random.Random, maps: random.Random, questions: int) -> str:
+    maker = _Maker(chance, maps)
     overlay = chance.choice(("[10.99.0.0/24, 'fd99::/64']",) * 3 + ("[10.99.0.0/24]", "['fd99::/64']"))
     lines = ["network: grove", f"overlay: {overlay}"]
     if maker.odds(0.7):
