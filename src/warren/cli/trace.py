@@ -51,6 +51,7 @@ def trace(
     from warren.cli.view_json import print_json
     from warren.core.verify.expects import families_of
     from warren.core.walk import Walker, faults_of, probe_of
+    from warren.core.walk.places import names_of
     from warren.core.walk.stage import stage
     from warren.model.network import Expect
     from warren.model.prefix import Family
@@ -84,6 +85,8 @@ def trace(
         broken = f", with {', '.join(str(fault) for fault in faults_of(asked.down))}" if asked.down else ""
         for at, (one, found) in enumerate(traces):
             show(("\n" if at else "") + paint(f"{asked.source} → {asked.target} ({one.word}{broken})", "bold"))
+            for place, own, seen in names_of(scene.world, asked.source, asked.target, one):
+                show(paint(f"{place} is {own} at home and {seen} to the other hosts", "dim"))
             show(trace_text(found))
     arrived = all(found.arrived and (found.reply is None or found.reply.arrived) for _, found in traces)
     ctx.exit(0 if arrived else 1)

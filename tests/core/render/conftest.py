@@ -86,11 +86,17 @@ def every_kind() -> fw.Table:
         fw.NftRule((fw.NfProto(v4), fw.Port("tcp", "dport", (80,))), (fw.Dnat(IPv4Address("192.0.2.9"), 8080),)),
         fw.NftRule((fw.NfProto(v6), fw.Port("tcp", "dport", (80,))), (fw.Dnat(IPv6Address("2001:db8::9"), 8080),)),
         fw.NftRule((fw.NfProto(v6), fw.Port("tcp", "dport", (81,))), (fw.Dnat(IPv6Address("2001:db8::9")),)),
+        _mapped("daddr", "10.99.1.0/24", fw.DnatPrefix(ip_network("192.168.1.0/24"))),
+        _mapped("daddr", "10.99.2.7/32", fw.DnatPrefix(ip_network("192.168.2.7/32"))),
+        _mapped("daddr", "fd99:1::/64", fw.DnatPrefix(ip_network("fd11:1::/64"))),
     )
     srcnat = (
         fw.NftRule((fw.IfName("oif", ("wn1",)), fw.NfProto(v4)), (fw.Snat(IPv4Address("10.77.0.1")),)),
         fw.NftRule((fw.IfName("oif", ("wn1",)), fw.NfProto(v6)), (fw.Snat(IPv6Address("fd77::1")),)),
         fw.NftRule((fw.IfName("oif", ("eth0",)), fw.Mark(0xFFFFFFFF, 7)), (fw.Masquerade(),)),
+        _mapped("saddr", "192.168.1.0/24", fw.SnatPrefix(ip_network("10.99.1.0/24"))),
+        _mapped("saddr", "192.168.2.6/31", fw.SnatPrefix(ip_network("10.99.2.6/31"))),
+        _mapped("saddr", "fd11:1::/64", fw.SnatPrefix(ip_network("fd99:1::/64"))),
     )
     chains = (
         fw.Chain("mark-1", (fw.NftRule((), (fw.SetMark(mask, 0x01000000),)),)),
@@ -107,3 +113,9 @@ def every_kind() -> fw.Table:
         fw.Chain("srcnat", srcnat, fw.Hook("nat", "postrouting", fw.SRCNAT)),
     )
     return fw.Table("warren-every-kind", sets, chains)
+
+
+def _mapped(field: str, prefix: str, to: fw.Statement) -> fw.NftRule:
+    """A rule that maps a prefix to one as long."""
+    whole = ip_network(prefix)
+    return fw.NftRule((fw.Addr(field, Family(whole.version), (whole,)),), (to,))

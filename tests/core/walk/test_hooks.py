@@ -153,3 +153,18 @@ def test_nat_is_asked_for_and_ends_the_chain() -> None:
     verdict, _, nat = run((snat, fw.NftRule((), (fw.Masquerade(),))), packet())
 
     assert (verdict, nat.to, nat.masquerade) == (Verdict.ACCEPT, int(HERE), False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "moved"),
+    [
+        (fw.SnatPrefix(ip_network("10.99.21.0/24")), "10.99.21.9"),
+        (fw.SnatPrefix(ip_network("10.168.0.0/16")), "10.168.21.9"),
+        (fw.DnatPrefix(ip_network("9.9.9.0/24")), "9.9.9.1"),
+    ],
+)
+def test_a_prefix_keeps_the_machines_number(statement: fw.Statement, moved: str) -> None:
+    _, steps, nat = run((fw.NftRule((), (statement, fw.Drop())),), packet())
+
+    assert nat.to == int(ip_address(moved))
+    assert "prefix to" in steps[0].does  # type: ignore[union-attr]

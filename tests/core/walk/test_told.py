@@ -7,7 +7,7 @@ from tests.core.walk.scenes import Walked
 from warren.core.walk import Walker
 from warren.core.walk.live import Following
 from warren.core.walk.told import deed, read_line, reason
-from warren.model.trace import Disposition, Ended, Firewall, ForeignHook
+from warren.model.trace import Disposition, Ended, Firewall, ForeignHook, Translated
 
 PACKET = (
     'trace id 771360a8 inet warren-portals {chain} packet: iif "eth2" {oif}ether saddr 02:77:77:00:00:02 ip saddr '
@@ -95,3 +95,21 @@ def test_a_foreign_policy_is_named() -> None:
     (hop,) = following.finished()
 
     assert any(isinstance(step, ForeignHook) and step.chain == "ip filter FORWARD" for step in hop.steps)
+
+
+def test_a_mapped_source_is_told_with_the_machines_number() -> None:
+    """Nobody shows the packet after the last hook: the number is kept, the prefix is the rule's."""
+    view = Walker(Walked(portals_network()).scene).view("nyc")
+    following = Following(view, "warren-trace-1")
+    following.take(PACKET.format(chain="postrouting", oif='oif "portals-paris" '))
+    following.take(
+        RULE.format(rule="ip saddr 192.168.21.0/24 snat ip prefix to 10.99.21.0/24", verdict="accept").replace(
+            "prerouting", "repair"
+        )
+    )
+    (hop,) = following.finished()
+
+    (translated,) = [step for step in hop.steps if isinstance(step, Translated)]
+    assert str(translated.before.source) == "192.168.21.100"
+    assert str(translated.after.source) == "10.99.21.100"
+    assert any(isinstance(step, Firewall) and step.does == "snat prefix to 10.99.21.0/24" for step in hop.steps)

@@ -51,6 +51,18 @@ def address_of(
     return address if address is None or outside or asker == client.host else client.seen(address)
 
 
+def names_of(world: World, source: Place, target: Target, family: Family) -> tuple[tuple[Place, Address, Address], ...]:
+    """List the ends on mapped LANs, each with its own address and the one that other hosts know it by."""
+    found = []
+    for place in (source, target.place):
+        if place is not None and place.kind in (PlaceKind.LAN, PlaceKind.PREFIX, PlaceKind.MAC):
+            client = client_of(world, place)
+            own = client.address(family)
+            if own is not None and client.seen(own) != own:
+                found.append((place, own, client.seen(own)))
+    return tuple(found)
+
+
 def target_address(
     world: World, lock: Lock, target: Target, family: Family, outside: bool, asker: str = ""
 ) -> Address | None:
