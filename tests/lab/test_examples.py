@@ -37,6 +37,7 @@ def test_the_examples_are_those_the_project_promises() -> None:
     assert [file.stem for file in EXAMPLES] == [
         "chain",
         "full-exit-mesh",
+        "gateway",
         "overlap",
         "own-traffic",
         "portals",

@@ -37,7 +37,7 @@ from warren.model.prefix import (
     span_of,
 )
 from warren.model.state import MAIN, Backend, Route, Sysctl
-from warren.model.surroundings import Link, Surroundings
+from warren.model.surroundings import Link, Listener, Surroundings
 from warren.model.world import Attachment, Client, HostNode, NatNode, World
 
 GATEWAY_V4 = IPv4Address("192.0.0.1")  # the internet's own side of every link
@@ -47,6 +47,7 @@ PUBLIC_V6 = ip_network("2001:db8::/32")
 INNER_V4 = ip_network("100.64.0.0/10")
 ON_LINK = 0x10  # the last number of a host whose uplink's link has a prefix of its own; the gateway has 1
 ULA = ip_network("fc00::/7")
+SSHD = Listener("tcp", 22, "sshd")  # on every host of a world, as nearly everywhere
 
 
 def place_world(network: Network, lock: Lock | None) -> World:
@@ -88,7 +89,14 @@ def surroundings_of(world: World, network: Network, host: str, backend: Backend 
     for gateway in attachment.gateways:
         everything = DEFAULT_V4 if gateway.version == 4 else DEFAULT_V6
         routes.append(Route(everything, MAIN, node.uplink, via=gateway, protocol="boot"))
-    return Surroundings(links=tuple(links), routes=tuple(routes), sysctls=tuple(_sysctls_of(wanted)), backend=backend)
+    return Surroundings(
+        links=tuple(links),
+        routes=tuple(routes),
+        sysctls=tuple(_sysctls_of(wanted)),
+        backend=backend,
+        listeners=(SSHD,),
+        names=world.names,
+    )
 
 
 def _connected(device: str, address: Interface) -> Route:

@@ -29,8 +29,9 @@ class Ask:
     """What is asked, and what came of it so far.
 
     `ends` are the spaces it is meant for. `mapped` is what the destination is called in some spaces, behind a map of
-    addresses. `source` is None unless the sender is the internet. `size` is the whole IP
-    packet's, for an echo that must not be fragmented (0: a small one, fragmented as may be).
+    addresses; `led` is to which addresses and ports a gateway may send it on: there it is still this question. `source`
+    is None unless the sender is the internet. `size` is the whole IP packet's, for an echo that must not be fragmented
+    (0: a small one, fragmented as may be).
     `flaw` is why nothing can be learned from it.
     """
 
@@ -43,6 +44,7 @@ class Ask:
     source: Address | None = None
     size: int = 0
     mapped: tuple[tuple[str, Address], ...] = ()
+    led: tuple[tuple[Address, int], ...] = ()
     token: str = field(default_factory=lambda: f"warren-{os.urandom(6).hex()}")
     sightings: list[Sighting] = field(default_factory=list)
     answered: bool = False
@@ -61,11 +63,18 @@ class Ask:
         if self.proto != "tcp":
             return ()
         called = dict.fromkeys((self.destination, *(address for _, address in self.mapped)))
-        return tuple(f"{address} {self.dport}" for address in called)
+        known = (*((address, self.dport) for address in called), *self.led)
+        return tuple(f"{address} {port}" for address, port in known)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports at which somebody may have to answer it."""
+        return tuple(dict.fromkeys((self.dport, *(port for _, port in self.led))))
 
     def take(self, sighting: Sighting) -> None:
         """Note where a packet on its way there was seen; answers are no business of ours."""
-        if sighting.destination == self.destination or (sighting.space, sighting.destination) in self.mapped:
+        known = (self.destination, *(address for address, _ in self.led))
+        if sighting.destination in known or (sighting.space, sighting.destination) in self.mapped:
             self.sightings.append(sighting)
 
 

@@ -118,8 +118,10 @@ def observed(family: Family, asks: list[Ask], world: World) -> Found:
             kind, _, name = sighting.space.partition(".")
             if kind == "host" and sighting.leaving and sighting.device == world.host_by_name[name].uplink:
                 exits[name] = None
-            if not sighting.leaving and sighting.space in ask.ends and sighting.space != ask.space:
-                got.setdefault(machine_in(sighting.space, world), sighting.source)
+        for space, last in {sighting.space: sighting for sighting in _once(ask)}.items():
+            # What leaves again was not meant for who had it.
+            if space in ask.ends and not last.leaving and last.device != "lo":
+                got.setdefault(machine_in(space, world), last.source)
     silent = [ask for ask in plain if not ask.answered or _came_back(ask)]
     why = {_why(ask) for ask in silent}
     says = why.pop() if len(why) == 1 else ", ".join(f"{ask.proto}: {_why(ask)}" for ask in silent)
@@ -149,12 +151,21 @@ def _in_order(ask: Ask) -> list[Sighting]:
     return sorted(ask.sightings, key=lambda one: one.at)
 
 
-def _path(ask: Ask, world: World) -> tuple[str, ...]:
-    """The hosts in the order in which they first saw the packet."""
-    met: dict[str, None] = {}
+def _once(ask: Ask) -> list[Sighting]:
+    """The sightings in order, one of each device and direction: what is sent again comes by the same ones."""
+    once: dict[tuple[str, str, bool], Sighting] = {}
     for sighting in _in_order(ask):
-        if sighting.space.startswith("host."):
-            met[machine_in(sighting.space, world)] = None
+        once.setdefault((sighting.space, sighting.device, sighting.leaving), sighting)
+    return list(once.values())
+
+
+def _path(ask: Ask, world: World) -> tuple[str, ...]:
+    """The hosts in the order in which they saw the packet, one that it comes back to once more."""
+    met: list[str] = []
+    for sighting in _once(ask):
+        host = machine_in(sighting.space, world) if sighting.space.startswith("host.") else ""
+        if host and met[-1:] != [host]:
+            met.append(host)
     return tuple(met)
 
 

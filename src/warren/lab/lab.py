@@ -17,7 +17,7 @@ from pathlib import Path
 from warren.core.allot import allot
 from warren.core.delegates import grant
 from warren.core.maps import settled
-from warren.core.world import place_world
+from warren.core.world import SSHD, place_world
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
 from warren.lab.keys import with_fresh_keys, write_keys
@@ -132,6 +132,11 @@ class Lab:
                 f"what leaves by the uplink of {', '.join(blind)} is not seen, so nothing can be proved there"
             )
 
+    def serve_operators(self) -> None:
+        """Have something listen where an operator's sshd does, on every host and before warren comes there."""
+        for host in self.network.hosts:
+            self.services.serve(host_space(host.name), host_space(host.name), SSHD.proto, SSHD.port)
+
     def serve_people(self) -> None:
         """Have the internet answer whoever is curious: `curl http://1.1.1.1` says which address it sees."""
         for proto, port in (("tcp", 80), ("tcp", 7777), ("udp", 7777)):
@@ -190,7 +195,8 @@ class Lab:
         """Have somebody answer wherever a question may arrive; where a port is taken, it cannot be asked."""
         try:
             for end in sorted(ask.ends) if ask.proto != "icmp" else ():
-                self.services.serve(end, end, ask.proto, ask.dport)
+                for port in ask.ports:
+                    self.services.serve(end, end, ask.proto, port)
         except LabError as error:
             ask.flaw = ask.trouble = error.says
 
@@ -232,6 +238,7 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     spaces = build(wiring)
     write_keys(files)
     lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
+    lab.serve_operators()
     lab.apply(host.name for host in keyed.hosts)
     lab.open_eyes()
     lab.serve_people()

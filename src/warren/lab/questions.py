@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
+from warren.core.compile.fabric import Fabric
+from warren.core.compile.openings import openings
 from warren.core.walk import Probe, probes_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.lab.ask import Ask
@@ -30,6 +33,10 @@ class Questions:
         self._ports = count(FIRST_PORT)
         self._owners = _owners(network, lock, world)
         self._mapped = _mapped(world)
+        fabric = Fabric(network, lock)
+        self._openings = {
+            interface.ip: openings(fabric, node.name) for node in world.hosts for interface in node.attachment.addresses
+        }
 
     def of(self, expect: Expect) -> dict[Family, tuple[Probe, list[Ask]]]:
         """Make what is sent for an expectation, by family, beside the same question to walk."""
@@ -47,9 +54,20 @@ class Questions:
         mapped = self._mapped.get(probe.destination, ())
         for proto in protos:
             dport = 0 if proto == "icmp" else target.port or next(self._ports)
-            yield Ask(space, family, proto, probe.destination, dport, ends, probe.source, mapped=mapped)
+            yield self._led(Ask(space, family, proto, probe.destination, dport, ends, probe.source, mapped=mapped))
         if expect.mtu:
-            yield Ask(space, family, "icmp", probe.destination, 0, ends, probe.source, expect.mtu, mapped)
+            yield self._led(Ask(space, family, "icmp", probe.destination, 0, ends, probe.source, expect.mtu, mapped))
+
+    def _led(self, ask: Ask) -> Ask:
+        """Say where else a question may arrive: wherever the gateway whose address it is sent to leads it."""
+        led = [
+            (address, one.led(ask.dport))
+            for one in self._openings.get(ask.destination, ())
+            if one.family is ask.family and one.holds(ask.proto, ask.dport)
+            for address in (one.to, one.inside)
+        ]
+        ends = frozenset(space for address, _ in led for space in self._owners.get(address, ()))
+        return replace(ask, led=tuple(dict.fromkeys(led)), ends=ask.ends | ends)
 
     def space_of(self, spot: Spot) -> str:
         """Name the space in which a packet is made."""

@@ -71,6 +71,7 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
     """Make what applies the network on one host, and gives the state it reached."""
     # Loaded before the workers are copied.
     from warren.core.compile import compile_host
+    from warren.core.compile.publishes import gateway_names
     from warren.model.key import SecretRef
     from warren.sys import prepare
     from warren.sys.apply import apply
@@ -86,6 +87,7 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
             view.journal.devices(),
             ledger=view.register.ledger(network.name),
             secrets=[SecretRef(path) for _, path in network.by_name[host].psk],
+            names=gateway_names(network, host),
         )
         desired = compile_host(network, lock, host, surroundings)
         apply(desired, machine, file=network.file)

@@ -20,13 +20,14 @@ class SetType(StrEnum):
     IPV6 = "ipv6_addr"
     IFNAME = "ifname"
     ETHER = "ether_addr"
+    PORT = "inet_service"
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
     """A named set. A `live` set's elements belong to whoever feeds it, and survive every apply.
 
-    Elements are prefixes for the address types (then `flags interval`), else text. `timeout` in seconds.
+    Elements are prefixes for the address types (then `flags interval`), else text. `timeout` in seconds; 0 is for ever.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Port:
 
     proto: str
     field: str
-    values: tuple[int | tuple[int, int], ...]
+    values: tuple[int | tuple[int, int], ...] | SetRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,18 @@ class Icmp6Type:
 @dataclass(frozen=True, slots=True)
 class TcpSyn:
     """`tcp flags & (syn | rst) == syn`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpOpens:
+    """`tcp flags & (fin | syn | rst | ack) == syn`: a connection is asked for; its answer, a SYN-ACK, is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoRequest:
+    """`icmp|icmpv6 type echo-request`: implies the family."""
+
+    family: Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,8 @@ Match = (
     | Port
     | Icmp6Type
     | TcpSyn
+    | TcpOpens
+    | EchoRequest
     | CtState
     | CtDirection
     | CtStatus
@@ -299,6 +314,29 @@ class DnatPrefix:
 
 
 @dataclass(frozen=True, slots=True)
+class PortTo:
+    """Where the ports of a map lead: an address, and a port of it unless that is 0, which keeps the packet's own."""
+
+    first: int
+    last: int
+    to: Address
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DnatMap:
+    """`dnat ip|ip6 to tcp|udp dport map { ports : address [. port], … }`: 5,000 ports are one lookup.
+
+    Ports that the map does not have end the rule, and the next one is asked. The entries do not overlap; either all
+    of them have a port or none.
+    """
+
+    proto: str
+    family: Family
+    entries: tuple[PortTo, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Masquerade:
     """`masquerade`."""
 
@@ -320,6 +358,7 @@ Statement = (
     | Dnat
     | SnatPrefix
     | DnatPrefix
+    | DnatMap
     | Masquerade
 )
 

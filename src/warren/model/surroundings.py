@@ -45,6 +45,22 @@ class ForeignChain:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket of this host that somebody beyond the uplink may speak to; `program` is empty for the kernel's own.
+
+    A `passing` one is a UDP client's: it has a port that the kernel chose, and is gone with the answer.
+    """
+
+    proto: str
+    port: int
+    program: str = ""
+    passing: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.proto}/{self.port}" + (f" ({self.program})" if self.program else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The numbers the host's register gave an owner, by what they are for.
 
@@ -87,6 +103,8 @@ class Surroundings:
     read_only_sysctls: bool = False
     networkd_manages_foreign: bool = False  # systemd-networkd would delete our rules and routes
     missing_programs: tuple[str, ...] = ()  # of those warren runs, the ones that are not installed
+    listeners: tuple[Listener, ...] = ()  # TCP that listens, and every UDP socket; those of lo left out
+    names: tuple[tuple[str, tuple[Address, ...]], ...] = ()  # what names of gateways stand for, as far as known
     stated: bool = False  # a stated worst case, not observed
 
     @cached_property

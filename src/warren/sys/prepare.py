@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, replace
 
 from warren.core.compile import compile_host, ledger_needs
+from warren.core.compile.publishes import gateway_names
 from warren.core.plan import make_plan
 from warren.model.change import Obstacle, Plan
 from warren.model.key import SecretRef
@@ -93,6 +94,7 @@ def prepare(network: Network, lock: Lock, host: str, machine: Machine) -> Prepar
         view.journal.devices(),
         ledger=given.ledger(network.name),
         secrets=[SecretRef(path) for _, path in ours.psk],
+        names=gateway_names(network, host),
         run=machine.read,
     )
     compiled = compile_host(network, lock, host, surroundings)

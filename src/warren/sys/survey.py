@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from ipaddress import ip_address
 
+from warren.model.endpoint import Endpoint
 from warren.model.key import SecretRef
 from warren.model.prefix import FAMILIES
 from warren.model.state import PROTOCOL, Route, Rule, Sysctl
 from warren.model.surroundings import Ledger, Link, Surroundings
-from warren.sys import backend, foreign, ip, networkd, secret, sysctl
+from warren.sys import backend, foreign, ip, networkd, secret, sockets, sysctl
+from warren.sys.endpoints import look_up
 from warren.sys.run import Run, run
 
 _GLOBAL = ("net.ipv4.ip_forward", "net.ipv4.conf.all.src_valid_mark", "net.ipv6.conf.all.forwarding")
@@ -19,11 +22,13 @@ def survey(
     *,
     ledger: Ledger | None = None,
     secrets: Iterable[SecretRef] = (),
+    names: Iterable[Endpoint] = (),
     run: Run = run,
 ) -> Surroundings:
     """Read everything that is not ours; `ours` names warren's devices of this owner.
 
-    HostError if a program refuses. The ledger and the secrets' fingerprints are carried along for compile.
+    HostError if a program refuses. The ledger, the secrets' fingerprints and what the endpoints' `names` stand for
+    are carried along for compile.
     """
     seen = [link for link in ip.links(run) if link.name not in ours]
     links = tuple(Link(link.name, link.mtu, link.kind, link.up, link.mac, link.addresses) for link in seen)
@@ -39,6 +44,8 @@ def survey(
         ipv6=ipv6_enabled(),
         read_only_sysctls=not sysctl.writable("net.ipv4.ip_forward"),
         networkd_manages_foreign=networkd.manages_foreign(),
+        listeners=sockets.listeners(run),
+        names=tuple((name.host, (ip_address(found.host),)) for name, found in look_up(names).items()),
     )
 
 

@@ -40,6 +40,7 @@ def every_kind() -> fw.Table:
         fw.Set("tunnels", fw.SetType.IFNAME, ("wn-0", "wn1")),
         fw.Set("macs", fw.SetType.ETHER, ("02:00:5e:00:00:32",)),
         fw.Set("empty4", fw.SetType.IPV4),
+        fw.Set("own_tcp", fw.SetType.PORT, ("22", "8000-8100", "8050-8200")),
     )
     mask = 0x3F000000
     prerouting = (
@@ -82,6 +83,7 @@ def every_kind() -> fw.Table:
         fw.NftRule((fw.Port("tcp", "sport", (22,)),), (fw.Reject(fw.RejectWith.NO_ROUTE),)),
         fw.NftRule((), (fw.Counter(), fw.Reject())),
     )
+    ip4, ip6 = IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9")
     dstnat = (
         fw.NftRule((fw.NfProto(v4), fw.Port("tcp", "dport", (80,))), (fw.Dnat(IPv4Address("192.0.2.9"), 8080),)),
         fw.NftRule((fw.NfProto(v6), fw.Port("tcp", "dport", (80,))), (fw.Dnat(IPv6Address("2001:db8::9"), 8080),)),
@@ -89,6 +91,14 @@ def every_kind() -> fw.Table:
         _mapped("daddr", "10.99.1.0/24", fw.DnatPrefix(ip_network("192.168.1.0/24"))),
         _mapped("daddr", "10.99.2.7/32", fw.DnatPrefix(ip_network("192.168.2.7/32"))),
         _mapped("daddr", "fd99:1::/64", fw.DnatPrefix(ip_network("fd11:1::/64"))),
+        fw.NftRule((fw.Port("tcp", "dport", fw.SetRef("own_tcp")),), (fw.Return(),)),
+        fw.NftRule(
+            (fw.TcpOpens(),),
+            (fw.DnatMap("tcp", v4, (fw.PortTo(25, 25, ip4, 2525), fw.PortTo(90, 99, ip4, 80))),),
+        ),
+        fw.NftRule((), (fw.DnatMap("udp", v6, (fw.PortTo(25, 25, ip6), fw.PortTo(90, 99, ip6))),)),
+        fw.NftRule((fw.EchoRequest(v4),), (fw.Dnat(ip4),)),
+        fw.NftRule((fw.EchoRequest(v6),), (fw.Dnat(ip6),)),
     )
     srcnat = (
         fw.NftRule((fw.IfName("oif", ("wn1",)), fw.NfProto(v4)), (fw.Snat(IPv4Address("10.77.0.1")),)),

@@ -96,11 +96,21 @@ def targets(subject: Subject) -> Iterator[Diagnostic]:
             )
             yield finding("W113", where, says, hint)
         literal = parse_address(gateway.endpoint.host) if gateway.endpoint is not None else None
-        if literal is not None and family_of(literal) is not family:
+        if literal is not None and family_of(literal) is not family and not _otherwise(subject, publish):
             asked, other = family_name(family_of(literal)), family_name(family)
             says = f"`{gateway.name}` is known by {asked}, and `{place}` has only {other}: no {asked} is translated."
             hint = f"Publish an {asked} address of the machine, unless it is meant for {other} alone."
             yield finding("W116", where, says, hint)
+
+
+def _otherwise(subject: Subject, publish: Publish) -> bool:
+    """Say whether the same ports, or all, lead somewhere in the other family too."""
+    family = families_of(subject.network, publish)
+    return any(
+        families_of(subject.network, other) != family
+        and (other.ports is None or (publish.ports is not None and {*publish.ports} <= {*other.ports}))
+        for other in published_at(subject.network, publish.gateway)
+    )
 
 
 def sources(subject: Subject) -> Iterator[Diagnostic]:

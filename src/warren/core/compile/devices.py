@@ -75,13 +75,14 @@ def _peer(here: Here, peer: Host) -> Peer:
 
 
 def any_address(here: Here, peer: str) -> tuple[Family, ...]:
-    """List the families in which a peer may send from any address: those of the portals that go through it."""
+    """List the families in which a peer may send from any address: of portals through it, and of what it publishes."""
     wanted = {
         family
         for way, at in here.fabric.network.ways_by_host.get(here.host.name, ())
         if at + 1 < len(way.hops) and way.hops[at + 1] == peer
         for family in way.portal.families
     }
+    wanted |= {one.family for one in (here.opened_by(peer) if peer in here.gateways else ()) if one.kept}
     return tuple(family for family in here.carried if family in wanted)
 
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from warren.core.compile.fabric import Fabric, by_family
+from warren.core.compile.ledger import gateway_mark
+from warren.core.compile.openings import Opening, openings
 from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
+from warren.core.compile.publishes import kept_gateways
 from warren.model.lock import HostLock
 from warren.model.mapped import MappedPrefix
 from warren.model.network import Delegate, Host, PlaceKind, Portal, Way
@@ -67,6 +70,24 @@ class Here:
     def through(self) -> tuple[tuple[Way, int], ...]:
         """The portals that come in by a tunnel, and at which hop we stand."""
         return ways_through(self.fabric.network, self.host.name)
+
+    @cached_property
+    def gateways(self) -> tuple[str, ...]:
+        """The gateways from which packets with any source come here: what they publish with its source kept."""
+        return kept_gateways(self.fabric.network, self.host.name)
+
+    @cached_property
+    def openings(self) -> tuple[Opening, ...]:
+        """What we publish as gateway."""
+        return openings(self.fabric, self.host.name)
+
+    def opened_by(self, gateway: str) -> tuple[Opening, ...]:
+        """Give what a gateway publishes of ours."""
+        return tuple(one for one in openings(self.fabric, gateway) if one.publish.to.host == self.host.name)
+
+    def gateway_mark(self, gateway: str) -> int:
+        """Give the mark of connections that came in from a gateway, and of the packets that answer them."""
+        return self.ledger.mark(gateway_mark(gateway))
 
     @property
     def exits_own_traffic(self) -> bool:

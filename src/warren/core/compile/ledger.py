@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from warren.core.compile.portals import dedicated_peers, identity, ways_from
+from warren.core.compile.publishes import kept_gateways
 from warren.core.delegates import grant
 from warren.model.lock import Lock
 from warren.model.network import Network, PlaceKind
@@ -27,7 +28,7 @@ class Step(IntEnum):
     OWN_LANS = 1  # the host's own LANs: table main, but never a default in disguise
     NEAR = 2  # the network's other prefixes: the near table
     UPLINK = 3  # marked as come in by the uplink: table main
-    MARKS = 4  # marked for an exit: its table
+    MARKS = 4  # marked for an exit, or as an answer by a gateway: its table
     MARKED = 5  # any mark of ours that found no route: unreachable
     RELAY = 6  # a chain passing through
     EXIT = 7  # what we are exit for: table main
@@ -61,7 +62,8 @@ def ledger_needs(network: Network, lock: Lock, host: str) -> LedgerNeeds:
     macs = tuple(
         mac_mark(identity(way.portal)) for way in ways_from(network, host) if way.portal.source.kind is PlaceKind.MAC
     )
-    return LedgerNeeds(tables=("near", *exits), marks=macs)
+    gateways = tuple(gateway_mark(gateway) for gateway in kept_gateways(network, host))
+    return LedgerNeeds(tables=("near", *exits), marks=macs + gateways)
 
 
 def exit_table(device: str) -> str:
@@ -72,6 +74,11 @@ def exit_table(device: str) -> str:
 def mac_mark(portal: str) -> str:
     """Name the purpose of a MAC portal's mark."""
     return f"mac:{portal}"
+
+
+def gateway_mark(gateway: str) -> str:
+    """Name the purpose of the mark of what came in from a gateway, by which it is answered."""
+    return f"gateway:{gateway}"
 
 
 def sequential_ledger(needs: LedgerNeeds) -> Ledger:

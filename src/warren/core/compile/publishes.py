@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
+from warren.model.endpoint import Endpoint
 from warren.model.network import Network, PlaceKind, PortRange, Publish, SourceKept
-from warren.model.prefix import Family, family_of
+from warren.model.prefix import Address, Family, family_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,20 @@ def kept_gateways(network: Network, host: str) -> tuple[str, ...]:
             }
         )
     )
+
+
+def gateway_names(network: Network, host: str) -> tuple[Endpoint, ...]:
+    """List the endpoints of a host's gateways that are names: who is inside asks for an address."""
+    endpoints = (network.by_name[name].endpoint for name in gateways_of(network, host))
+    return tuple(endpoint for endpoint in endpoints if endpoint is not None and literal(endpoint) is None)
+
+
+def literal(endpoint: Endpoint) -> Address | None:
+    """Give the address that an endpoint is written with; None for a name."""
+    try:
+        return ip_address(endpoint.host)
+    except ValueError:
+        return None
 
 
 def families_of(network: Network, publish: Publish) -> tuple[Family, ...]:

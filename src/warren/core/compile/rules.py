@@ -116,6 +116,9 @@ def _family_rules(here: Here, family: Family) -> Iterator[Rule]:
         if way.portal.source.kind is PlaceKind.MAC and family in way.portal.families:
             mark = here.ledger.mark(mac_mark(identity(way.portal)))
             yield rule(Step.MARKS, exit_of(here, way), mark=mark, mark_mask=MARK_MASK, action=_does(here, family))
+    for gateway in here.gateways:
+        table = here.ledger.table(exit_table(here.device(gateway)))
+        yield rule(Step.MARKS, table, mark=here.gateway_mark(gateway), mark_mask=MARK_MASK, action=_does(here, family))
     yield rule(Step.MARKED, action=Action.UNREACHABLE, mark_mask=MARK_MASK, invert=True)
     yield from _through(here, family, rule)
     yield from _entering(here, family, rule)

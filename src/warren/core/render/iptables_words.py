@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
 from typing import assert_never
 
-from warren.core.render.nft_words import join_ports
+from warren.core.render.nft_words import join_ports, port_span
 from warren.model.firewall import (
     Accept,
     Addr,
@@ -26,8 +26,10 @@ from warren.model.firewall import (
     CtState,
     CtStatus,
     Dnat,
+    DnatMap,
     DnatPrefix,
     Drop,
+    EchoRequest,
     EtherSource,
     FibType,
     Goto,
@@ -51,6 +53,7 @@ from warren.model.firewall import (
     SnatPrefix,
     Statement,
     Table,
+    TcpOpens,
     TcpSyn,
 )
 from warren.model.prefix import Family, Prefix, aggregate, covers
@@ -59,6 +62,7 @@ NAME_CHARS = 28  # XT_EXTENSION_MAXNAMELEN less its zero
 COMMENT_CHARS = 200
 
 _SYN = "--tcp-flags SYN,RST SYN"
+_OPENS = "--tcp-flags FIN,SYN,RST,ACK SYN"
 _REJECT = {
     (RejectWith.ADMIN, Family.IPV4): "icmp-admin-prohibited",
     (RejectWith.ADMIN, Family.IPV6): "icmp6-adm-prohibited",
@@ -187,7 +191,7 @@ class Words:
                 return Condition(none=some)
             case Port():
                 flag = "--sport" if match.field == "sport" else "--dport"
-                spans = (str(a) if a == b else f"{a}:{b}" for a, b in join_ports(match.values))
+                spans = (_span(first, last) for first, last in join_ports(self.ports(match)))
                 return Condition(tuple(Clause((f"{flag} {span}",), match.proto) for span in spans))
             case Icmp6Type():
                 if self.family is Family.IPV4:
@@ -196,6 +200,13 @@ class Words:
                 return Condition(tuple(types))
             case TcpSyn():
                 return Condition((Clause((_SYN,), "tcp"),))
+            case TcpOpens():
+                return Condition((Clause((_OPENS,), "tcp"),))
+            case EchoRequest():
+                if match.family != self.family:
+                    return Condition(())
+                proto, word = ("icmp", "icmp") if self.family is Family.IPV4 else ("ipv6-icmp", "icmpv6")
+                return Condition((Clause((f"--{word}-type echo-request",), proto),))
             case CtState():
                 states = ",".join(state.upper() for state in match.states)
                 return _oneof([f"-m conntrack{{}} --ctstate {states}"] if states else [], match.negate)
@@ -217,6 +228,11 @@ class Words:
     def prefixes(self, match: Addr) -> Sequence[Prefix]:
         values = self.elements(match.values) if isinstance(match.values, SetRef) else match.values
         return aggregate(value for value in values if isinstance(value, (IPv4Network, IPv6Network)))
+
+    def ports(self, match: Port) -> Sequence[int | tuple[int, int]]:
+        if isinstance(match.values, SetRef):
+            return [port_span(str(element)) for element in self.elements(match.values)]
+        return match.values
 
     def elements(self, reference: SetRef) -> tuple[Prefix | str, ...]:
         return next(held.elements for held in self.table.sets if held.name == reference.name)
@@ -261,6 +277,10 @@ class Words:
             case SnatPrefix() | DnatPrefix():
                 if statement.to.version == self.family:  # which of the two it is follows from the chain it stands in
                     yield Action(f"-j NETMAP --to {statement.to}", ends=True)
+            case DnatMap():
+                for one in statement.entries if statement.family is self.family else ():
+                    ports = Clause((f"--dport {_span(one.first, one.last)}",), statement.proto)
+                    yield Action(_nat(Dnat(one.to, one.port)), ports)
             case _:
                 assert_never(statement)
 
@@ -281,6 +301,10 @@ def _oneof(words: Iterable[str], negate: bool = False) -> Condition:
         word = every[0].replace("{}", " !") if "{}" in every[0] else f"! {every[0]}"
         return Condition((Clause((word,)),))
     return Condition(none=tuple(Clause((word.replace("{}", ""),)) for word in every))
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}:{last}"
 
 
 def _nat(statement: Snat | Dnat) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from warren.core.render.nft_words import prefix_text, quoted, rule_text
+from warren.core.render.nft_words import join_ports, port_span, prefix_text, quoted, rule_text
 from warren.model.firewall import (
     Chain,
     Set,
@@ -85,7 +85,7 @@ def _chain_lines(chain: Chain, family: str) -> Iterator[str]:
 
 
 def _set_head(held: Set) -> str:
-    interval = held.type in (SetType.IPV4, SetType.IPV6)
+    interval = held.type in (SetType.IPV4, SetType.IPV6, SetType.PORT)
     flags = [flag for flag, wanted in (("interval", interval), ("timeout", bool(held.timeout))) if wanted]
     head = [f"type {held.type.value};"]
     if flags:
@@ -102,5 +102,8 @@ def _elements(held: Set) -> list[str]:
         return [
             prefix_text(p) for p in aggregate(e for e in held.elements if isinstance(e, (IPv4Network, IPv6Network)))
         ]
+    if held.type is SetType.PORT:
+        joined = join_ports([port_span(str(element)) for element in held.elements])
+        return [str(first) if first == last else f"{first}-{last}" for first, last in joined]
     texts = dict.fromkeys(str(element) for element in held.elements)
     return [quoted(text) for text in texts] if held.type is SetType.IFNAME else list(texts)

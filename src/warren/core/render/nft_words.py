@@ -20,8 +20,10 @@ from warren.model.firewall import (
     CtState,
     CtStatus,
     Dnat,
+    DnatMap,
     DnatPrefix,
     Drop,
+    EchoRequest,
     EtherSource,
     FibType,
     Goto,
@@ -36,6 +38,7 @@ from warren.model.firewall import (
     NfProto,
     NftRule,
     Port,
+    PortTo,
     Reject,
     RejectWith,
     Return,
@@ -45,6 +48,7 @@ from warren.model.firewall import (
     Snat,
     SnatPrefix,
     Statement,
+    TcpOpens,
     TcpSyn,
 )
 from warren.model.prefix import Prefix, aggregate
@@ -161,7 +165,9 @@ def _(match: L4Proto, family: str = "inet") -> str | None:
 
 @match_text.register
 def _(match: Port, family: str = "inet") -> str | None:
-    texts = [str(first) if first == last else f"{first}-{last}" for first, last in join_ports(match.values)]
+    if isinstance(match.values, SetRef):
+        return f"{match.proto} {match.field} @{match.values.name}"
+    texts = [_ports(first, last) for first, last in join_ports(match.values)]
     return f"{match.proto} {match.field} {_oneof(texts)}" if texts else None
 
 
@@ -175,6 +181,18 @@ def _(match: Icmp6Type, family: str = "inet") -> str | None:
 @match_text.register
 def _(match: TcpSyn, family: str = "inet") -> str | None:
     return "tcp flags & (syn | rst) == syn"
+
+
+@match_text.register
+def _(match: TcpOpens, family: str = "inet") -> str | None:
+    return "tcp flags & (fin | syn | rst | ack) == syn"
+
+
+@match_text.register
+def _(match: EchoRequest, family: str = "inet") -> str | None:
+    if _TABLE_FAMILY.get(family, match.family) != match.family:
+        return None
+    return f"{'icmp' if match.family == 4 else 'icmpv6'} type echo-request"
 
 
 @match_text.register
@@ -207,6 +225,16 @@ def _(match: CtMark, family: str = "inet") -> str | None:
 @match_text.register
 def _(match: FibType, family: str = "inet") -> str | None:
     return f"fib {match.field} type {'!= ' if match.negate else ''}{match.type}"
+
+
+def _ports(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def port_span(text: str) -> tuple[int, int]:
+    """Read an element of a set of ports: `22`, or `8000-8100`."""
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
 
 
 def join_ports(values: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
@@ -268,7 +296,16 @@ def statement_text(statement: Statement, family: str = "inet") -> str:
         case SnatPrefix() | DnatPrefix():
             word = "snat" if isinstance(statement, SnatPrefix) else "dnat"
             return f"{word} {_nat_family(statement.to.version, family)}prefix to {prefix_text(statement.to)}"
+        case DnatMap():
+            if not statement.entries:
+                return ""
+            arms = ", ".join(f"{_ports(one.first, one.last)} : {_led(one)}" for one in statement.entries)
+            return f"dnat {_nat_family(statement.family, family)}to {statement.proto} dport map {{ {arms} }}"
     raise TypeError(f"not a statement: {statement!r}")
+
+
+def _led(entry: PortTo) -> str:
+    return f"{entry.to} . {entry.port}" if entry.port else str(entry.to)
 
 
 def _nat_family(version: int, family: str) -> str:

@@ -13,9 +13,10 @@ from dataclasses import replace
 from warren.core.verify.verdict import Kind, Verdict, prediction
 from warren.core.walk import Fault, Probe, Walker, faults_of, probe_of, spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
+from warren.core.walk.places import families_at
 from warren.model.lock import Lock
 from warren.model.network import Expect, Network, Place
-from warren.model.prefix import FAMILIES, Address, Family
+from warren.model.prefix import Address, Family
 from warren.model.trace import Disposition, HopKind, Trace
 from warren.model.world import World
 
@@ -42,7 +43,8 @@ def families_of(world: World, lock: Lock, expect: Expect) -> tuple[Family, ...]:
     if expect.families is not None:
         return expect.families
     place, target = expect.source_place, expect.target
-    return tuple(family for family in FAMILIES if probe_of(world, lock, place, target, family) is not None)
+    possible = families_at(expect.arrives)
+    return tuple(family for family in possible if probe_of(world, lock, place, target, family) is not None)
 
 
 def judge_expects(network: Network, lock: Lock, world: World, breaker: Breaker) -> Iterator[Verdict]:

@@ -6,6 +6,7 @@ A chain's rules are tried in order; all matches must hold, statements run in ord
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from enum import Enum
 
@@ -119,6 +120,8 @@ class Ruleset:
                 return _move("source", to, did(f"snat prefix to {to}"))
             case fw.DnatPrefix(to):
                 return _move("destination", to, did(f"dnat prefix to {to}"))
+            case fw.DnatMap():
+                return _translate_by_map(statement, did)
             case fw.Masquerade():
                 return _masquerade(did("masquerade"))
 
@@ -205,6 +208,23 @@ def _move(end: str, to: Prefix, step: Firewall) -> Deed:
         nat.to = base | (getattr(packet, end) & numbers)
         steps.append(step)
         return Verdict.ACCEPT
+
+    return deed
+
+
+def _translate_by_map(statement: fw.DnatMap, did: Callable[[str], Firewall]) -> Deed:
+    entries = sorted(statement.entries, key=lambda one: one.first)
+    firsts = [one.first for one in entries]
+
+    def deed(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
+        at = bisect_right(firsts, packet.dport) - 1
+        if packet.family is not statement.family or packet.proto != statement.proto or at < 0:
+            return None
+        one = entries[at]
+        if packet.dport > one.last:
+            return None
+        port = f" port {one.port}" if one.port else ""
+        return _translate(int(one.to), one.port, did(f"dnat to {one.to}{port}"))(packet, steps, nat)
 
     return deed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 
+from warren.core.render.nft_words import port_span
 from warren.core.walk.fib import Key
 from warren.core.walk.packet import Packet, to_address
 from warren.model import firewall as fw
@@ -42,11 +43,15 @@ class Matcher:
                     ((None, packet.proto) in wanted or (packet.family, packet.proto) in wanted) is not negate
                 )
             case fw.Port(proto, field, values):
-                return _port(proto, field, values)
+                return _port(proto, field, self._ports(values) if isinstance(values, fw.SetRef) else values)
             case fw.Icmp6Type():
                 return lambda packet: False  # echoes are the only ICMP that walks
             case fw.TcpSyn():
                 return lambda packet: packet.proto == "tcp"  # what walks is a SYN, and the SYN-ACK that answers it
+            case fw.TcpOpens():
+                return lambda packet: packet.proto == "tcp" and not packet.replying
+            case fw.EchoRequest(family):
+                return lambda packet: packet.proto == "icmp" and packet.family is family and not packet.replying
             case fw.CtState(states, negate):
                 return lambda packet: (_state(packet) in states) is not negate
             case fw.CtDirection(direction):
@@ -65,6 +70,9 @@ class Matcher:
         if isinstance(names, fw.SetRef):
             return tuple(str(element) for element in self._sets[names.name].elements)
         return names
+
+    def _ports(self, ref: fw.SetRef) -> tuple[tuple[int, int], ...]:
+        return tuple(port_span(text) for text in self._texts(ref))
 
     def _prefixes(self, ref: fw.SetRef) -> tuple[Prefix, ...]:
         return tuple(element for element in self._sets[ref.name].elements if not isinstance(element, str))

@@ -4,8 +4,10 @@ What the rules of routing decide, this table holds to by a second, independent w
 it *came in*. Losing the table loses no fence that routing needs, except for MAC portals, which it marks.
 
     prerouting   marks: outer packets, flows that came in by the uplink, MAC portals; who may send what
-    output       replies of the host to flows that came in by the uplink leave by it
+    output       replies of the host leave by the uplink, or the gateway, that their flow came in by
     mapped       what is for a LAN's mapped prefix goes to the LAN's own
+    publish      at a gateway: what is published is sent on into a tunnel, and what the gateway needs itself is not
+    hairpin      at home: whoever asks for what a gateway publishes of ours is sent straight to it
     input        the tunnel addresses answer on tunnels and LANs only
     forward      the guards: out of a portal's exit or not at all; from tunnels only what the network owes them
     postrouting  MSS; nothing of the network leaves by anything but a tunnel
@@ -17,6 +19,7 @@ from __future__ import annotations
 from warren.core.compile.firewall.forward import forward_chains
 from warren.core.compile.firewall.ingress import ingress_chains
 from warren.core.compile.firewall.leaving import leaving_chains
+from warren.core.compile.firewall.publish import publish_chains
 from warren.core.compile.firewall.sets import named_sets
 from warren.core.compile.here import Here
 from warren.model.firewall import Table
@@ -28,6 +31,8 @@ def lay_firewall(here: Here, name: str) -> Table:
         name=name,
         sets=named_sets(here),
         chains=tuple(
-            chain for chain in (*ingress_chains(here), *forward_chains(here), *leaving_chains(here)) if chain.rules
+            chain
+            for chain in (*ingress_chains(here), *publish_chains(here), *forward_chains(here), *leaving_chains(here))
+            if chain.rules
         ),
     )

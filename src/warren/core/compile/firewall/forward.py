@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.compile.firewall.publish import let_in
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
     CAME_BY_TUNNEL,
@@ -25,6 +26,7 @@ from warren.model.firewall import (
     Chain,
     Counter,
     CtDirection,
+    CtMark,
     CtState,
     CtStatus,
     Drop,
@@ -40,6 +42,7 @@ from warren.model.firewall import (
 )
 from warren.model.network import Nat, PlaceKind, Way
 from warren.model.prefix import Family, Prefix, covers, host_prefix
+from warren.model.state import MARK_MASK
 
 
 def forward_chains(here: Here) -> Iterator[Chain]:
@@ -51,6 +54,10 @@ def forward_chains(here: Here) -> Iterator[Chain]:
     ]
     if guarded:
         rules.append(rule(CtDirection("reply"), BY_UPLINK, Return(), why="answers to who came in by the uplink"))
+        for gateway in here.gateways:
+            by_gateway = CtMark(MARK_MASK, here.gateway_mark(gateway))
+            out = leaves_by(here.device(gateway))
+            rules.append(rule(CtDirection("reply"), by_gateway, out, Return(), why=f"answers to who came by {gateway}"))
     for number, way in guarded:
         for matches in _source_matches(way):
             rules.append(rule(*matches, Goto(f"guard_{number}"), why=f"portal {identity(way.portal)}"))
@@ -143,9 +150,9 @@ def _relays(here: Here) -> Iterator[NftRule]:
 
 
 def _from_uplink(here: Here) -> Iterator[NftRule]:
-    """What comes in by the uplink enters a tunnel as an answer only.
+    """What comes in by the uplink enters a tunnel as an answer, or where something is published, and not else.
 
-    Else a stranger on the uplink's own wire could use this host as his gateway to the others' private LANs.
+    A stranger on the uplink's own wire could otherwise use this host as his gateway to the others' private LANs.
     """
     yield rule(CtDirection("reply"), Return())
     yield rule(CtState(("related",)), Return())
@@ -153,6 +160,7 @@ def _from_uplink(here: Here) -> Iterator[NftRule]:
         lans = lans_on_uplink(here, family)
         if lans:
             yield rule(source(family, lans), Return(), why="a LAN that shares its device with the uplink")
+    yield from let_in(here)
     yield rule(Counter(), Drop(), why="nobody beyond the uplink is of the network")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.devices import any_address
+from warren.core.compile.firewall.publish import admitted
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
     CAME_BY_TUNNEL,
@@ -29,6 +30,7 @@ from warren.model.firewall import (
     Chain,
     Counter,
     CtDirection,
+    CtMark,
     CtState,
     CtStatus,
     DnatPrefix,
@@ -70,7 +72,7 @@ def ingress_chains(here: Here) -> Iterator[Chain]:
         yield Chain("by_uplink", tuple(_by_uplink(here)))
     for number, way in _mac_ways(here):
         yield Chain(f"mark_mac_{number}", tuple(_mark_mac(here, way)))
-    if here.exits_own_traffic:
+    if here.exits_own_traffic or here.gateways:
         yield Chain("output", tuple(_output(here)), Hook("route", "output", OUR_MANGLE))
     yield Chain("input", tuple(_input(here)), Hook("filter", "input", OUR_MANGLE))
     if here.mapped:
@@ -96,6 +98,16 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
             MARK_UPLINK,
             Return(),
             why="replies leave by the uplink their flow came in by",
+        )
+    for gateway in here.gateways:
+        mark = here.gateway_mark(gateway)
+        yield rule(
+            came_by(here.device(gateway), negate=True),
+            CtDirection("reply"),
+            CtMark(MARK_MASK, mark),
+            SetMark(MARK_MASK, mark),
+            Return(),
+            why=f"who came by {gateway} is answered by it",
         )
     for peer in here.dedicated:
         yield rule(came_by(here.device(peer)), Jump(_from(here, peer)), why=f"what {peer} may send")
@@ -136,6 +148,8 @@ def _entitled(here: Here, peer: str) -> Iterator[NftRule]:
         own = tuple(prefix for prefix in reached if prefix.version == family)
         if own:
             yield rule(source(family, own), Return())
+    if peer in here.gateways:
+        yield from admitted(here, peer)
     yield rule(Counter(), Drop(), why=f"{peer} is not entitled to this source")
 
 
@@ -182,6 +196,15 @@ def _output(here: Here) -> Iterator[NftRule]:
         Return(),
         why="the operator's ssh is answered by the way it came in; so are errors about what we are exit for",
     )
+    for gateway in here.gateways:
+        mark = here.gateway_mark(gateway)
+        yield rule(
+            CtDirection("reply"),
+            CtMark(MARK_MASK, mark),
+            SetMark(MARK_MASK, mark),
+            Return(),
+            why=f"who came by {gateway} is answered by it",
+        )
     for way in here.entering:
         if way.portal.source.kind is PlaceKind.HOST:
             for family in way.portal.families:

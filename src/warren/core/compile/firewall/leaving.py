@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from warren.core.compile.firewall.forward import by_specificity, exit_sources
+from warren.core.compile.firewall.publish import sources_of_clients
 from warren.core.compile.firewall.sets import (
     LEAVES_BY_TUNNEL,
     LEAVES_ELSEWHERE,
@@ -29,6 +30,7 @@ from warren.model.firewall import (
     Chain,
     Counter,
     CtDirection,
+    CtMark,
     Drop,
     FibType,
     Goto,
@@ -81,6 +83,15 @@ def _postrouting(here: Here) -> Iterator[NftRule]:
         yield rule(LEAVES_ELSEWHERE, leaves_by("lo", negate=True), to(family, near(family)), Goto("far_guard"))
     if here.dedicated:
         yield rule(leaves_by(here.host.uplink), OF_PORTAL, FibType("saddr", "local"), Goto("portal_errors"))
+    for gateway in here.gateways:
+        yield rule(
+            leaves_by(here.host.uplink),
+            CtDirection("reply"),
+            CtMark(MARK_MASK, here.gateway_mark(gateway)),
+            Counter(),
+            Drop(),
+            why=f"who came by {gateway} is answered by it or not at all",
+        )
     for number, way in _own_ways(here):
         families = (NfProto(way.portal.families[0]),) if len(way.portal.families) == 1 else ()
         begins: tuple[tuple[Match, ...], ...] = ((L4Proto(("tcp",), negate=True),), (TcpSyn(),))
@@ -152,6 +163,7 @@ def _own_guard(here: Here, way: Way) -> Iterator[NftRule]:
 def _srcnat(here: Here) -> Iterator[NftRule]:
     for way in (*by_specificity(here), *(way for _, way in _own_ways(here))):
         yield from _portal_source(here, way)
+    yield from sources_of_clients(here)
     yield rule(LEAVES_BY_TUNNEL, Jump("repair"))
     for family in here.carried:
         for device, sources in exit_sources(here, family, translated=True):

@@ -27,6 +27,8 @@ MARK_UPLINK = SetMark(MARK_MASK, UPLINK_MARK)
 OF_PORTAL = CtMark(MARK_MASK, PORTAL_MARK)
 SAVE_PORTAL = SetCtMark(MARK_MASK, PORTAL_MARK)
 UNMARKED = Mark(MARK_MASK, 0)
+OWN_TCP, OWN_UDP, OPEN_UDP = SetRef("own_tcp"), SetRef("own_udp"), SetRef("open_udp")
+DHCP_CLIENTS = {68, 546}  # RFC 2131 section 4.1, RFC 8415 section 7.2
 _TYPE = {Family.IPV4: SetType.IPV4, Family.IPV6: SetType.IPV6}
 
 
@@ -38,7 +40,27 @@ def named_sets(here: Here) -> tuple[Set, ...]:
             Set(near(family).name, _TYPE[family], near_prefixes(here, family)),
             Set(ours(family).name, _TYPE[family], our_sources(here, family)),
         ]
-    return tuple(sets)
+    return (*sets, *own_sockets(here))
+
+
+def own_sockets(here: Here) -> tuple[Set, ...]:
+    """List the ports that a gateway keeps to itself, whatever is published.
+
+    UDP clients that wait for an answer at the first apply have ports for a moment only: they are put into a set that
+    later applies leave alone. Their later fellows conntrack knows by what they sent.
+    """
+    if not here.openings:
+        return ()
+    tunnels = {device.port for device in here.locked.devices if device.name in here.devices}
+    heard = here.surroundings.listeners
+    tcp = {one.port for one in heard if one.proto == "tcp"}
+    udp = {one.port for one in heard if one.proto == "udp" and not one.passing} | tunnels | DHCP_CLIENTS
+    passing = {one.port for one in heard if one.proto == "udp" and one.passing} - udp
+    return (
+        Set(OWN_TCP.name, SetType.PORT, tuple(map(str, sorted(tcp)))),
+        Set(OWN_UDP.name, SetType.PORT, tuple(map(str, sorted(udp)))),
+        Set(OPEN_UDP.name, SetType.PORT, tuple(map(str, sorted(passing))), live=True),
+    )
 
 
 def near(family: Family) -> SetRef:

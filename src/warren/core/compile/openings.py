@@ -1,0 +1,95 @@
+"""What a gateway publishes, as ports and addresses: every port with the one place it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warren.core.compile.fabric import Fabric
+from warren.core.compile.publishes import claims, families_of, flatten, published_at
+from warren.model.firewall import PortTo
+from warren.model.network import Place, PlaceKind, Publish, SourceKept
+from warren.model.prefix import Address, Family
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Ports of a gateway, in one family, that lead to one address.
+
+    `inside` is what the address is called on its own LAN, which may be mapped. `proto` is `tcp`, `udp`, `icmp` (echo
+    requests, no ports), or empty: all that nothing else claims. `port` is the one that they all lead to; 0 keeps each
+    as it is.
+    """
+
+    publish: Publish
+    family: Family
+    to: Address
+    inside: Address
+    proto: str = ""
+    first: int = 0
+    last: int = 0
+    port: int = 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the service sees its clients' own addresses."""
+        return self.publish.source is SourceKept.KEPT
+
+    def entry(self, inside: bool = False) -> PortTo:
+        """Give the entry of a map of ports, `inside` the LAN or anywhere else."""
+        return PortTo(self.first, self.last, self.inside if inside else self.to, self.port)
+
+    def holds(self, proto: str, port: int) -> bool:
+        """Say whether a port is among these; `all` holds every one."""
+        return not self.proto or (self.proto == proto and self.first <= port <= self.last)
+
+    def led(self, port: int) -> int:
+        """Give the port to which one of these leads."""
+        return self.port or port
+
+    @property
+    def service(self) -> tuple[int, int]:
+        """The ports of the service itself, behind the translation."""
+        return (self.port, self.port) if self.port else (self.first, self.last)
+
+
+def openings(fabric: Fabric, gateway: str) -> tuple[Opening, ...]:
+    """List what a host publishes, by family: ports first, narrow ones cut out of wider ones, and then `all`."""
+    return tuple(one for family in fabric.network.families for one in _of_family(fabric, gateway, family))
+
+
+def _of_family(fabric: Fabric, gateway: str, family: Family) -> Iterator[Opening]:
+    led: dict[Place, tuple[Address, Address]] = {}
+    for publish in published_at(fabric.network, gateway):
+        addresses = target(fabric, publish.to, family) if family in families_of(fabric.network, publish) else None
+        if addresses is not None:
+            led[publish.to] = addresses
+    here = [publish for publish in published_at(fabric.network, gateway) if publish.to in led]
+    for proto in ("tcp", "udp", "icmp"):
+        for first, last, claim in flatten(claims(here, proto)):
+            for low, high, port in _ports(first, last, claim.ports.first, claim.ports.to):
+                yield Opening(claim.publish, family, *led[claim.publish.to], proto, low, high, port)
+    for publish in here:
+        if publish.ports is None:
+            yield Opening(publish, family, *led[publish.to])
+
+
+def _ports(first: int, last: int, begin: int, to: tuple[int, int] | None) -> Iterator[tuple[int, int, int]]:
+    """Cut ports by where they lead: as they are, all to one, or one by one."""
+    if to is None:
+        yield first, last, 0
+    elif to[0] == to[1]:
+        yield first, last, to[0]
+    else:
+        for port in range(first, last + 1):
+            yield port, port, to[0] + port - begin
+
+
+def target(fabric: Fabric, place: Place, family: Family) -> tuple[Address, Address] | None:
+    """Give the address at which the others reach a published place, and its own; None if it has none of the family."""
+    if place.kind is PlaceKind.HOST:
+        address = fabric.locked(place.host).address(family)
+        return None if address is None else (address, address)
+    if place.prefix is None or place.prefix.version != family:
+        return None
+    return fabric.seen(place.host, place.prefix).network_address, place.prefix.network_address
