@@ -19,6 +19,9 @@ TARGETS: dict[str, Target] = {
     "wg-quick": Target("warren.core.render.wgquick:render_wg_quick", "confs for wg-quick, with hooks"),
     "networkd": Target("warren.core.render.networkd:render_networkd", "files for systemd-networkd"),
     "qr": Target("warren.core.render.qr:render_qr", "QR codes for the WireGuard apps of phones"),
+    "openwrt": Target(
+        "warren.core.render.openwrt:render_openwrt", "UCI for netifd and fw4, and a script that puts it in"
+    ),
     "script": Target("warren.core.render.script:render_sh", "one POSIX sh script: ip, wg, and nft or iptables"),
 }
 

@@ -1,0 +1,217 @@
+"""The ash script on the router that makes the sections, takes them away again, and dials names anew.
+
+`uci batch` reads from its input, so keys are never in an argument list. All is made before anything is committed; the
+firewall, which holds our guards, is loaded before the network, and goes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from shlex import quote
+
+from warren.core.render.openwrt.firewall import met_devices, zone_name
+from warren.core.render.openwrt.names import safe, section_name
+from warren.core.render.openwrt.network import peer_section
+from warren.core.render.script import named_endpoints
+from warren.core.render.services import forget_flows
+from warren.core.render.shell import RESOLVE
+from warren.model.state import HostState
+
+_SCRIPT = """\
+#!/bin/sh
+# {owner} on {host}, for OpenWrt 22.03 and later.
+# usage: warren-{owner} install | remove | resolve        (as root)
+#
+#   install    make our sections in /etc/config/network and /etc/config/firewall, or replace them by these; no other
+#              section is touched, and nothing is committed unless all could be made
+#   remove     take them away, and put kernel settings back
+#   resolve    ask again for the address of peers that have a name and are silent: cron does it every minute
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+OURS=/etc/warren/{owner}
+SYSCTLS=/etc/sysctl.d/70-warren-{owner}.conf
+CRON="* * * * * /usr/bin/warren-{owner} resolve"
+
+say() {{ printf '%s\\n' "$*" >&2; }}
+die() {{ say "error: $*"; exit 1; }}
+has() {{ command -v "$1" >/dev/null 2>&1; }}
+
+# DEVICE FILE PUBLIC, of our devices · SECTION FILE, of keys that two peers share
+devices() {{
+{devices}
+}}
+shared() {{
+{shared}
+}}
+# The router's own devices between which and ours something may pass.
+met() {{
+{met}
+}}
+# DEVICE KEY ENDPOINT, of peers that are dialled by a name
+named() {{
+{named}
+}}
+
+network_sections() {{ uci -q show network | sed -n "s/^network\\.\\([A-Za-z0-9_]*\\)\\.warren='{safe}'$/\\1/p"; }}
+firewall_sections() {{ uci -q show firewall | sed -n 's/^firewall\\.\\({prefix}[A-Za-z0-9_]*\\)=.*/\\1/p'; }}
+peers_of() {{ uci -q show network | grep "^network\\.{prefix}peer__$1__" || :; }}
+
+check() {{
+    [ "$(id -u)" = 0 ] || die "run it as root"
+    has uci && has fw4 || die "this is for OpenWrt 22.03 and later, which has uci and fw4"
+    has wg || die "wg is not installed: opkg update && opkg install wireguard-tools (or apk add wireguard-tools)"
+    devices >/tmp/warren.$$
+    while read -r device file public; do
+        [ -r "$file" ] || die "no private key in $file: make one by wg genkey; its wg pubkey is the host's key"
+        [ "$(wg pubkey <"$file")" = "$public" ] || die "the key in $file is not this host's: that one has $public"
+        [ -z "$(uci -q get "network.$device")" ] || [ "$(uci -q get "network.$device.warren")" = {safe} ] ||
+            die "/etc/config/network has a section $device of its own: rename it, or the network"
+    done </tmp/warren.$$
+    rm -f /tmp/warren.$$
+}}
+
+clear_sections() {{
+    {{
+        network_sections | sed 's/^/delete network./'
+        firewall_sections | sed 's/^/delete firewall./'
+    }} >/tmp/warren.$$
+    uci -q batch </tmp/warren.$$
+    rm -f /tmp/warren.$$
+}}
+
+keys() {{
+    devices | while read -r device file public; do
+        printf "set network.%s.private_key='%s'\\n" "$device" "$(cat "$file")"
+    done
+    shared | while read -r section file; do
+        printf "set network.%s.preshared_key='%s'\\n" "$section" "$(cat "$file")"
+    done
+}}
+
+# What may pass is for our own table to say; fw4 is told to leave it through, between the zones that it is about.
+forwardings() {{
+    for device in $(met); do
+        fw4 -q device "$device" 2>/dev/null || say "no zone covers $device: fw4 lets nothing through for it"
+    done | sort -u | while read -r zone; do
+        printf "set firewall.{prefix}from_%s='forwarding'\\n" "$zone"
+        printf "set firewall.{prefix}from_%s.src='%s'\\n" "$zone" "$zone"
+        printf "set firewall.{prefix}from_%s.dest='{zone}'\\n" "$zone"
+        printf "set firewall.{prefix}to_%s='forwarding'\\n" "$zone"
+        printf "set firewall.{prefix}to_%s.src='{zone}'\\n" "$zone"
+        printf "set firewall.{prefix}to_%s.dest='%s'\\n" "$zone" "$zone"
+    done
+}}
+
+settings() {{
+    sed -n 's/^\\([a-z][^ =]*\\)=.*/\\1/p' "$SYSCTLS" 2>/dev/null | while read -r name; do
+        grep -q "^$name=" "$OURS.before" 2>/dev/null || echo "$name=$(sysctl -n "$name" 2>/dev/null)"
+    done | grep -v '=$' >>"$OURS.before" || :
+    [ ! -e "$SYSCTLS" ] || sysctl -q -e -p "$SYSCTLS" >/dev/null 2>&1 || :
+}}
+
+forget() {{
+{forget}
+}}
+
+undo() {{
+    uci -q revert network || :
+    uci -q revert firewall || :
+    say "nothing was changed"
+}}
+
+install() {{
+    check
+    trap 'exit 1' HUP INT TERM
+    trap undo EXIT
+    devices | while read -r device rest; do peers_of "$device" >"/tmp/warren.$$.$device"; done
+    clear_sections
+    uci batch <"$OURS.uci"
+    keys | uci batch
+    forwardings | uci batch
+    wanted=$(grep -c '^set network\\.[A-Za-z0-9_]*=' "$OURS.uci")
+    [ "$(network_sections | wc -l)" -eq "$wanted" ] || die "uci did not take all $wanted sections"
+    trap - EXIT HUP INT TERM
+    uci commit firewall
+    /etc/init.d/firewall reload
+    uci commit network
+    /etc/init.d/network reload
+    # netifd does not look at peers: where they alone have changed, it is told.
+    devices | while read -r device rest; do
+        peers_of "$device" | cmp -s - "/tmp/warren.$$.$device" || [ ! -s "/tmp/warren.$$.$device" ] ||
+            ubus call network.interface renew "{{\\"interface\\":\\"$device\\"}}" 2>/dev/null || /sbin/ifup "$device"
+        rm -f "/tmp/warren.$$.$device"
+    done
+    settings
+    forget
+    cron
+    say "installed: look with wg show, ip rule, nft list table inet {table}"
+}}
+
+cron() {{
+    sed -i '\\|/usr/bin/warren-{owner} resolve$|d' /etc/crontabs/root 2>/dev/null || :
+    if [ "${{1:-}}" != away ] && [ -n "$(named)" ]; then echo "$CRON" >>/etc/crontabs/root; fi
+    /etc/init.d/cron restart >/dev/null 2>&1 || :
+}}
+
+remove() {{
+    has uci || die "this is for OpenWrt"
+    clear_sections
+    uci commit network
+    /etc/init.d/network reload
+    [ ! -e "$OURS.before" ] || sysctl -q -e -p "$OURS.before" >/dev/null 2>&1 || :
+    rm -f "$OURS.before"
+    uci commit firewall
+    /etc/init.d/firewall reload
+    nft delete table inet {table} 2>/dev/null || :
+    forget
+    cron away
+    rm -f "$OURS.uci" "$OURS.nft" "$SYSCTLS" /lib/upgrade/keep.d/warren-{owner} /usr/bin/warren-{owner}
+    say "removed; the private key stays where it is"
+}}
+"""
+
+_TAIL = """
+case ${1:-} in
+install) install ;;
+remove) remove ;;
+resolve) resolve ;;
+*) say "usage: $0 install | remove | resolve"; exit 2 ;;
+esac
+"""
+
+
+def helper_text(state: HostState) -> str:
+    """Write the script."""
+    keys = (f"{one.name} {one.private_key.path} {one.public_key}" for one in state.interfaces)
+    shared = (
+        f"{peer_section(state, interface, at)} {peer.psk.path}"
+        for interface in state.interfaces
+        for at, peer in enumerate(interface.peers)
+        if peer.psk is not None
+    )
+    text = _SCRIPT.format(
+        owner=state.owner,
+        host=state.host,
+        safe=safe(state.owner),
+        prefix=section_name(state.owner, ""),
+        zone=zone_name(state),
+        table=state.table_name,
+        devices=_listed(keys),
+        shared=_listed(shared),
+        met=_listed(met_devices(state)),
+        named=_listed(" ".join(words) for words in named_endpoints(state)),
+        forget="\n".join(_forget(state)) or ":",
+    )
+    return text + RESOLVE + _TAIL
+
+
+def _listed(lines: Iterable[str]) -> str:
+    text = "".join(f"{line}\n" for line in lines)
+    return f"cat <<'END'\n{text}END" if text else ":"
+
+
+def _forget(state: HostState) -> Iterator[str]:
+    lines = dict.fromkeys(" ".join(map(quote, command.argv)) for one in state.forget for command in forget_flows(one))
+    if lines:
+        yield "has conntrack || return 0"
+        yield from (f"{line} >/dev/null 2>&1 || :" for line in lines)
