@@ -12,10 +12,11 @@ import pytest
 from tests.cli.shell import WARREN, warren
 from warren.model.key import decode_key, looks_private
 from warren.sys import keys
+from warren.sys.errors import HostError
 
 
 def test_gen_makes_a_pair_of_which_only_the_public_half_is_shown(tmp_path: Path) -> None:
-    file = tmp_path / "etc" / "private.key"
+    file = tmp_path / "private.key"
 
     ended = warren("keys", "gen", str(file))
 
@@ -24,7 +25,6 @@ def test_gen_makes_a_pair_of_which_only_the_public_half_is_shown(tmp_path: Path)
     assert ended.stdout == subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True).stdout
     assert private not in ended.stdout + ended.stderr
     assert file.stat().st_mode & 0o777 == 0o600
-    assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
@@ -59,13 +59,29 @@ def test_a_link_that_somebody_put_there_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "why"), [("/dev/full/x", "/dev/full is no directory"), ("/proc/x", "no such file or directory")]
+    ("path", "why"),
+    [
+        ("/dev/full/x", "/dev/full is no directory"),
+        ("/proc/x", "no such file or directory"),
+        ("/nowhere/at/all/x", "there is no directory /nowhere/at/all"),
+    ],
 )
 def test_where_no_file_can_be_made_that_is_said(path: str, why: str) -> None:
     ended = warren("keys", "gen", path)
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert f"cannot write {path}: {why}" in ended.stderr
+    assert not os.path.exists("/nowhere")
+
+
+def test_the_directory_of_warrens_own_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "HOME", tmp_path / "warren")
+    keys.put_away("secret", tmp_path / "warren" / "private.key")
+
+    assert (tmp_path / "warren").stat().st_mode & 0o777 == 0o700
+    with pytest.raises(HostError, match="there is no directory"):
+        keys.put_away("secret", tmp_path / "typo" / "private.key")
+    assert not (tmp_path / "typo").exists()
 
 
 def test_no_room_leaves_no_half_key(tmp_path: Path) -> None:

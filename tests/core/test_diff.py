@@ -530,3 +530,18 @@ def test_hooks_run_around_the_making_and_the_unmaking_of_a_confs_device() -> Non
 
 def test_missing_keeps_the_order_and_lists_each_once() -> None:
     assert missing([3, 1, 3, 2], [2]) == (3, 1)
+
+
+def test_what_the_kernel_puts_back_by_itself_is_not_put_back_twice() -> None:
+    """Forwarding turned off is turned off on every device; only one that had it on before is a change of its own."""
+    names = ("net.ipv4.ip_forward", *(f"net.ipv4.conf.{device}.forwarding" for device in ("default", "eth0", "eth1")))
+    redirects = "net.ipv4.conf.all.accept_redirects"
+    on = HostState("a", "o", sysctls=(Sysctl(names[0], "1"),))
+    seen = replace(on, sysctls=(*(Sysctl(name, "1") for name in names), Sysctl(redirects, "0")))
+    before = dict.fromkeys(names, "0") | {names[3]: "1", redirects: "1"}
+
+    assert [item.change for item in diff(HostState("a", "o"), seen, on, before)] == [ch.SetSysctl(names[0], "0", "1")]
+
+    seen = replace(on, sysctls=(*(Sysctl(name, "0") for name in names), Sysctl(redirects, "1")))
+    found = [item.change for item in diff(HostState("a", "o"), seen, on, before)]
+    assert found == [ch.SetSysctl(names[3], "1", "0")], "the second round"

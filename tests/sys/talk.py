@@ -53,7 +53,7 @@ class Talk:
         )
         assert self._line(25) == "connected"
 
-    def say(self, word: str, within: float = 10) -> str | None:
+    def say(self, word: str, within: float = 25) -> str | None:
         """Send a line and give the address that the other side saw it come from; None if no answer came in time."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{word}\n")

@@ -214,3 +214,26 @@ def test_at_boot(desk: Desk) -> None:
 
     assert {line for line in whole.splitlines() if "proto 77" in line} <= set(nyc.picture().splitlines())
     assert "--at-boot takes neither" in desk.warren("nyc", "apply", file, "--at-boot", status=1).stderr
+
+
+def test_at_boot_before_names_can_be_looked_up(desk: Desk) -> None:
+    """Status 1 has the init system try again; the tunnel is there all the same, and named in a warning."""
+    nyc = desk.here["nyc"]
+    desk.file.write_text(desk.file.read_text().replace("192.0.2.20:", "paris.example:"))
+    desk.warren("nyc", "lock", str(desk.file))
+    nyc.sh("mkdir -p /run/u /run/w; mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/u,workdir=/run/w /etc")
+    nyc.sh("echo 'nameserver 127.0.0.1' > /etc/resolv.conf")
+    told = desk.warren("nyc", "apply", str(desk.file), "--host", "nyc").stderr
+    assert "warning: paris.example stands for no address now, so paris cannot be dialled" in told
+
+    assert "paris cannot be dialled" in desk.warren("nyc", "apply", "--at-boot", status=1).stderr
+    nyc.sh("echo '192.0.2.20 paris.example' >> /etc/hosts")
+    desk.warren("nyc", "apply", "--at-boot")
+    assert "192.0.2.20:51820" in nyc.sh("wg show all endpoints")
+
+
+def test_down_of_what_is_not_there_says_what_is(desk: Desk) -> None:
+    nothing = desk.warren("nyc", "down", "nope.yaml", status=1).stderr
+    assert "there is no file nope.yaml" in nothing and "Nothing of warren's is on this host" in nothing
+    desk.warren("nyc", "apply", str(desk.file), "--host", "nyc")
+    assert "Name what is to go: portals." in desk.warren("nyc", "down", "nope.yaml", status=1).stderr

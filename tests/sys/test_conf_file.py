@@ -55,6 +55,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str) -> None:
         conf_file.read(str(tmp_path / name))
 
 
+def test_a_bare_name_of_a_file_here_is_told_how_to_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wg7.conf").write_text(CONF)
+    with pytest.raises(HostError) as told:
+        conf_file.read("wg7.conf")
+    assert "/etc/wireguard/wg7.conf.conf" in told.value.says and "write ./wg7.conf" in told.value.remedy
+
+
 def test_a_file_is_replaced_whole_with_mode_0600(tmp_path: Path) -> None:
     conf = tmp_path / "wg0.conf"
     conf.write_text("old")

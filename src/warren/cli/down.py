@@ -98,8 +98,15 @@ def _owner(what: str, store: Store) -> str:
     for owner in known:
         if not owner.startswith("conf:") and journal.load(store, owner).file == path:
             return owner
-    if conf_file.is_conf(what):
+    if conf_file.is_conf(what) and not what.endswith((".yaml", ".yml")):
         return f"conf:{what}"
+    if not Path(what).exists():
+        raise HostError(
+            f"there is no file {what}, and no network was applied from it",
+            f"Name what is to go: {', '.join(map(_shown, known))}."
+            if known
+            else "Nothing of warren's is on this host.",
+        )
     from warren.cli.network import read_network
 
     network = read_network(what).network

@@ -91,9 +91,16 @@ def _ask(name: str | None) -> tuple[str, tuple[str, ...], bool]:
 
 
 def _sites(hosts: tuple[str, ...], keys: tuple[str, ...]) -> list[Site]:
-    """Pair hosts with their keys; UsageError for a key of nobody."""
+    """Pair hosts with their keys; UsageError for a key of nobody, and for what is named twice or not at all."""
     from warren.core.init import Site
 
+    for option, texts in (("--host", hosts), ("--key", keys)):
+        names = [text.partition("=")[0] for text in texts]
+        if "" in names:
+            raise click.UsageError(f"{option} names no host: write {option} NAME{'=KEY' if option == '--key' else ''}")
+        twice = next((name for name in names if names.count(name) > 1), "")
+        if twice:
+            raise click.UsageError(f"{option} names {twice} twice: every host has a name of its own, and one {option}")
     known = dict(text.partition("=")[::2] for text in keys)
     sites = []
     for text in hosts:

@@ -30,7 +30,7 @@ def keys() -> None:
 def gen(file: str, as_json: bool) -> None:
     """Make a private key in FILE (/etc/warren/private.key) and print the public key.
 
-    FILE is made with mode 0600 and never overwritten.
+    FILE is made with mode 0600 and never overwritten. Of directories only /etc/warren is made if it is missing.
     """
     from warren.sys.keys import new_private_key, public_key, put_away
 

@@ -26,7 +26,7 @@ def lab() -> None:
     """
 
 
-@lab.command()
+@lab.command(short_help="Bring the network up and leave it running.")
 @network_argument
 @json_option
 def up(file: str, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def up(file: str, as_json: bool) -> None:
     show(f"  warren lab down {file}")
 
 
-@lab.command()
+@lab.command(short_help="Try every `expect` with real packets.")
 @network_argument
 @json_option
 @click.pass_context
@@ -82,7 +82,10 @@ def test(ctx: click.Context, file: str, as_json: bool) -> None:
     ctx.exit(0 if holds else 1)
 
 
-@lab.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@lab.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Run a command in the lab that is up.",
+)
 @network_argument
 @click.argument("machine", metavar="HOST", shell_complete=complete_places)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -95,7 +98,10 @@ def exec(file: str, machine: str, command: tuple[str, ...]) -> None:
     _become((*entry, *(command[1:] if command[0] == "--" else command)))
 
 
-@lab.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@lab.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Watch a device in the lab that is up.",
+)
 @network_argument
 @click.argument("machine", metavar="HOST", shell_complete=complete_places)
 @click.argument("device", metavar="[DEVICE]", default="")

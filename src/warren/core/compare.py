@@ -16,6 +16,7 @@ from warren.model.state import Peer, Route, RouteKind, Rule, Sysctl, WgInterface
 
 _T = TypeVar("_T", bound=Hashable)
 RouteKey = tuple[Prefix, int, int]
+FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
 def missing(wanted: Iterable[_T], present: Iterable[_T]) -> tuple[_T, ...]:
@@ -51,6 +52,21 @@ def sysctl_device(name: str) -> str:
     """Give the device a kernel setting belongs to (`net.ipv4.conf.DEV.…`); empty if to none."""
     parts = name.split(".")
     return parts[3].replace("/", ".") if len(parts) > 4 and parts[2] in ("conf", "neigh") else ""
+
+
+def set_along(name: str, written: Mapping[str, str]) -> str:
+    """Give the value that the kernel gives a setting by itself when others are written; empty if none.
+
+    Forwarding goes to every device and to the default for new ones, and turns IPv4's `accept_redirects` the other way
+    round (ip-sysctl).
+    """
+    for leader in FORWARDING:
+        value, version = written.get(leader, ""), leader[:9]
+        if value and name.startswith(f"{version}conf.") and name.endswith(".forwarding"):
+            return value
+        if value and name == f"{version}conf.all.accept_redirects" and version == "net.ipv4.":
+            return "0" if value != "0" else "1"
+    return ""
 
 
 def promote_secondaries(device: str) -> str:

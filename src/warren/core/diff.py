@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from warren.core.compare import (
+    FORWARDING,
     RouteKey,
     by_name,
     link_fields,
@@ -28,6 +29,7 @@ from warren.core.compare import (
     route_key,
     same_table,
     satisfied,
+    set_along,
     sysctl_device,
 )
 from warren.core.reasons import Reasons
@@ -63,7 +65,6 @@ from warren.model.endpoint import Endpoint
 from warren.model.prefix import Interface, Prefix
 from warren.model.state import HostState, Peer, Route, RouteKind, Rule, WgInterface
 
-FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 _MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, DropTable)
 
 
@@ -218,11 +219,13 @@ class _Diff:
         declared = {setting.name for setting in self.desired.sysctls}
         ours = {setting.name: setting.value for setting in self.before.sysctls}
         present = {setting.name: setting.value for setting in self.observed.sysctls}
+        put_back: dict[str, str] = {}
         for name, value in sorted(self.restore.items(), key=lambda entry: entry[0] not in FORWARDING):
             found = present.get(name, "")
             if name in declared or sysctl_device(name) in gone or found in ("", value):
                 continue
-            if found == ours.get(name, found):
+            if found == ours.get(name, found) and set_along(name, put_back) != value:
+                put_back[name] = value
                 yield SetSysctl(name, value, found)
 
     def _services(self) -> Iterator[Change]:

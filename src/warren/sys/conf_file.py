@@ -150,9 +150,11 @@ def table_number(name: str) -> int | None:
 
 
 def _there(argument: str) -> str:
-    """Name the confs that there are, where one was called by a bare name."""
+    """Name the confs that there are, where one was called by a bare name; or the file here that was meant."""
     if not NAME.fullmatch(argument):
         return ""
+    if os.path.isfile(argument):
+        return f"A bare name stands for a conf in {DIRECTORY}. For the file here, write ./{argument}."
     try:
         names = sorted(path.stem for path in Path(DIRECTORY).glob("*.conf"))
     except OSError:

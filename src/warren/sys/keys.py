@@ -14,6 +14,8 @@ from pathlib import Path
 from warren.model.key import PublicKey, decode_key, encode_key
 from warren.sys.errors import HostError
 
+HOME = Path("/etc/warren")
+
 
 def new_private_key() -> str:
     """Make a private key."""
@@ -38,13 +40,14 @@ def public_key(private: str) -> PublicKey:
 
 
 def put_away(secret: str, path: Path) -> None:
-    """Write a secret to a new file that only its owner reads, in a directory made so too if it is not there.
+    """Write a secret to a new file that only its owner reads; /etc/warren is made so too, but no other directory.
 
     HostError when there is something at `path` already (a dangling link counts), or it cannot be written.
     """
     made = False
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent == HOME:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
         # O_EXCL follows no link and takes no file that somebody else put there first (open(2)).
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
             made = True
@@ -62,7 +65,16 @@ def put_away(secret: str, path: Path) -> None:
     except OSError as error:
         if made:  # the disk was full: half a key is none
             path.unlink(missing_ok=True)
-        raise HostError(
-            f"cannot write {path}: {(error.strerror or str(error)).lower()}",
-            "Run it as root, or name a file that you may write." if isinstance(error, PermissionError) else "",
-        ) from None
+        raise HostError(*_trouble(error, path)) from None
+
+
+def _trouble(error: OSError, path: Path) -> tuple[str, str]:
+    """Say why a file could not be written, and what helps."""
+    folder = path.parent
+    if isinstance(error, FileNotFoundError) and not folder.exists():
+        remedy = f"If that is where it belongs, make it first: `mkdir -m 700 -p {folder}`."
+        return f"cannot write {path}: there is no directory {folder}", remedy
+    if isinstance(error, NotADirectoryError):
+        return f"cannot write {path}: {folder} is no directory", ""
+    remedy = "Run it as root, or name a file that you may write." if isinstance(error, PermissionError) else ""
+    return f"cannot write {path}: {(error.strerror or str(error)).lower()}", remedy

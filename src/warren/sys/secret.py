@@ -45,7 +45,8 @@ def _text(path: str) -> str:
     except OSError as error:
         raise HostError(
             f"cannot read the key in {path}: {(error.strerror or str(error)).lower()}",
-            "Make one with `warren keys gen`, or name the file that holds it."
+            f"`warren keys gen {path}` makes a private key there, `warren keys psk {path}` a preshared one; or name "
+            "the file that holds it."
             if isinstance(error, FileNotFoundError)
             else "",
         ) from None

@@ -17,8 +17,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from shlex import quote
 
-from warren.core.compare import sysctl_device
-from warren.core.diff import FORWARDING
+from warren.core.compare import FORWARDING, sysctl_device
 from warren.core.render.commands import HOOK_SHELL, shell_line
 from warren.core.render.consent import add_consent, drop_consent, has_hook
 from warren.core.render.iptables import render_restore
