@@ -10,14 +10,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from shlex import join
+from collections.abc import Iterator, Sequence
 
-from warren.core.compare import sysctl_device
-from warren.core.render.consent import add_consent, has_hook
 from warren.core.render.ip import rule_words
 from warren.core.render.networkd_rules import rule_lines, translated
-from warren.core.render.nft import render_delete, render_table
+from warren.core.render.systemd import Section, not_done, surrounding_files, surrounding_steps, unit_text
 from warren.core.render.tree import SECRET_MODE, File, Rendered, Secret, preshared_key, private_key, unspoken
 from warren.core.render.unsaid import Unsaid
 from warren.core.render.wg import placeholder
@@ -37,27 +34,15 @@ def _files(state: HostState) -> Iterator[File]:
     ours = {interface.name for interface in state.interfaces}
     if state.rules or any(route.device not in ours for route in state.routes):
         shared = [route for route in state.routes if route.device not in ours]
-        yield File(f"{NETWORK}/60-{state.table_name}.network", _text(_loopback(state, shared)))
+        yield File(f"{NETWORK}/60-{state.table_name}.network", unit_text(_loopback(state, shared)))
     for interface in state.interfaces:
         base = f"{NETWORK}/70-warren-{interface.name}"
         routes = [route for route in state.routes if route.device == interface.name]
-        yield File(f"{base}.netdev", _text(_netdev(state, interface)))
-        yield File(f"{base}.network", _text(_network(state, interface, routes)))
+        yield File(f"{base}.netdev", unit_text(_netdev(state, interface)))
+        yield File(f"{base}.network", unit_text(_network(state, interface, routes)))
     for path, secret in _keys(state).items():
         yield File(path, f"{placeholder(0)}\n", SECRET_MODE, (secret,))
-    if state.tables:
-        yield File(f"etc/{state.table_name}/firewall.nft", "".join(map(render_table, state.tables)), SECRET_MODE)
-        yield File(f"etc/systemd/system/{state.table_name}.service", _text(_unit(state)))
-    if state.sysctls:
-        lines = (f"# {setting.why}\n{setting.name} = {setting.value}\n" for setting in state.sysctls)
-        yield File(f"etc/sysctl.d/70-{state.table_name}.conf", "".join(lines))
-
-
-Section = tuple[str, Sequence[str]]  # its heading, and its lines
-
-
-def _text(sections: Iterable[Section]) -> str:
-    return "\n".join("\n".join([f"[{head}]", *lines, ""]) for head, lines in sections)
+    yield from surrounding_files(state)
 
 
 # --- devices ---------------------------------------------------------------------------------------------
@@ -130,7 +115,7 @@ def _route(route: Route) -> list[str]:
     return [*lines, f"Protocol={route.protocol}"]
 
 
-# --- keys, the firewall's unit ---------------------------------------------------------------------------
+# --- keys ------------------------------------------------------------------------------------------------
 
 
 def _key_path(state: HostState, interface: WgInterface) -> str:
@@ -153,34 +138,6 @@ def _keys(state: HostState) -> dict[str, Secret]:
     return found
 
 
-def _unit(state: HostState) -> Iterator[Section]:
-    """Load the firewall before the network, after nftables.service, which begins with an empty ruleset."""
-    drop = "; ".join(line for table in state.tables for line in render_delete(table).splitlines())
-    load = f"nft -f /etc/{state.table_name}/firewall.nft"
-    yield (
-        "Unit",
-        [
-            f"Description=The firewall of {state.owner}, a network of WireGuard tunnels",
-            "DefaultDependencies=no",
-            "Wants=network-pre.target",
-            "Before=network-pre.target systemd-networkd.service shutdown.target",
-            "After=local-fs.target nftables.service",
-            "Conflicts=shutdown.target",
-        ],
-    )
-    yield (
-        "Service",
-        [
-            "Type=oneshot",
-            "RemainAfterExit=yes",
-            f"ExecStart={load}",
-            f"ExecReload={load}",
-            f"ExecStop=nft '{drop}'",
-        ],
-    )
-    yield "Install", ["WantedBy=sysinit.target"]
-
-
 # --- what is left ----------------------------------------------------------------------------------------
 
 
@@ -192,28 +149,7 @@ def _lost(state: HostState) -> Iterator[Unsaid]:
                 "systemd-networkd takes a mark of 0 for none",
                 f"in a unit of your own, run: ip -{rule.family.value} rule add {rule_words(rule)}",
             )
-    for setting in state.sysctls:
-        if setting.name.startswith("net.ipv6.") and setting.name.endswith(".accept_ra"):
-            device = sysctl_device(setting.name)
-            yield Unsaid(
-                f"{setting.name}={setting.value}",
-                f"where networkd runs {device} it reads router advertisements itself and sets this to 0",
-                f"see that the .network file of {device} says IPv6AcceptRA=yes",
-            )
-    for consent in state.consents:
-        what = f"`firewall: {consent.tool}` ({consent.direction} {consent.device or consent.udp_port})"
-        if has_hook(consent):
-            remedy = f"after each start of {consent.tool} run: {join(add_consent(consent, state.owner))}"
-            yield Unsaid(what, f"networkd has nothing to do with {consent.tool}", remedy)
-        else:
-            yield Unsaid(what, f"{consent.tool} has no hook for it")
-    sources = ", ".join(dict.fromkeys(str(flows.source) for flows in state.forget))
-    if sources:
-        yield Unsaid(
-            f"the end of flows from {sources} that began before",
-            "networkd ends none; at the start of the machine there are none",
-            "restart the machine, or run conntrack -D -s for each of them",
-        )
+    yield from not_done(state, "networkd", "the .network file of {device} says IPv6AcceptRA=yes")
 
 
 def _steps(state: HostState) -> Iterator[str]:
@@ -222,8 +158,5 @@ def _steps(state: HostState) -> Iterator[str]:
     yield f"copy the files to {state.host}, as root"
     names = " ".join(f"/{path}" for path in _keys(state))
     yield f"chgrp systemd-network {names}; chmod 640 {names}"
-    if state.sysctls:
-        yield "systemctl restart systemd-sysctl"
-    if state.tables:
-        yield f"systemctl daemon-reload; systemctl enable --now {state.table_name}.service"
+    yield from surrounding_steps(state)
     yield "networkctl reload"
