@@ -18,6 +18,7 @@ class Target(NamedTuple):
 TARGETS: dict[str, Target] = {
     "wg-quick": Target("warren.core.render.wgquick:render_wg_quick", "confs for wg-quick, with hooks"),
     "networkd": Target("warren.core.render.networkd:render_networkd", "files for systemd-networkd"),
+    "networkmanager": Target("warren.core.render.networkmanager:render_networkmanager", "keyfiles for NetworkManager"),
     "qr": Target("warren.core.render.qr:render_qr", "QR codes for the WireGuard apps of phones"),
     "openwrt": Target(
         "warren.core.render.openwrt:render_openwrt", "UCI for netifd and fw4, and a script that puts it in"

@@ -1,0 +1,87 @@
+"""What a machine with systemd needs beside its network manager: the firewall's unit and the kernel's settings.
+
+The unit loads the firewall before there is any network, so that the guard stands first, and after nftables.service,
+which begins with an empty ruleset. udev has the settings of a device written when it appears (sysctl.d(5)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from shlex import join
+
+from warren.core.compare import sysctl_device
+from warren.core.render.consent import add_consent, has_hook
+from warren.core.render.nft import render_delete, render_table
+from warren.core.render.tree import SECRET_MODE, File
+from warren.core.render.unsaid import Unsaid
+from warren.model.state import HostState
+
+Section = tuple[str, Sequence[str]]  # its heading, and its lines
+
+
+def unit_text(sections: Iterable[Section]) -> str:
+    """Write sections as systemd reads them."""
+    return "\n".join("\n".join([f"[{head}]", *lines, ""]) for head, lines in sections)
+
+
+def surrounding_files(state: HostState) -> Iterator[File]:
+    """Give the firewall, its unit, and the settings."""
+    if state.tables:
+        yield File(f"etc/{state.table_name}/firewall.nft", "".join(map(render_table, state.tables)), SECRET_MODE)
+        yield File(f"etc/systemd/system/{state.table_name}.service", unit_text(_unit(state)))
+    if state.sysctls:
+        lines = (f"# {setting.why}\n{setting.name} = {setting.value}\n" for setting in state.sysctls)
+        yield File(f"etc/sysctl.d/70-{state.table_name}.conf", "".join(lines))
+
+
+def _unit(state: HostState) -> Iterator[Section]:
+    drop = "; ".join(line for table in state.tables for line in render_delete(table).splitlines())
+    load = f"nft -f /etc/{state.table_name}/firewall.nft"
+    yield (
+        "Unit",
+        (
+            f"Description=The firewall of {state.owner}, a network of WireGuard tunnels",
+            "DefaultDependencies=no",
+            "Wants=network-pre.target",
+            "Before=network-pre.target shutdown.target",
+            "After=local-fs.target nftables.service",
+            "Conflicts=shutdown.target",
+        ),
+    )
+    run = (f"ExecStart={load}", f"ExecReload={load}", f"ExecStop=nft '{drop}'")
+    yield "Service", ("Type=oneshot", "RemainAfterExit=yes", *run)
+    yield "Install", ("WantedBy=sysinit.target",)
+
+
+def surrounding_steps(state: HostState) -> Iterator[str]:
+    """Say how they take effect at once."""
+    if state.sysctls:
+        yield "systemctl restart systemd-sysctl"
+    if state.tables:
+        yield f"systemctl daemon-reload; systemctl enable --now {state.table_name}.service"
+
+
+def not_done(state: HostState, manager: str, accept: str) -> Iterator[Unsaid]:
+    """Name what neither these files nor the manager of the network can do; `accept` has it accept advertisements."""
+    for setting in state.sysctls:
+        if setting.name.startswith("net.ipv6.") and setting.name.endswith(".accept_ra"):
+            device = sysctl_device(setting.name)
+            yield Unsaid(
+                f"{setting.name}={setting.value}",
+                f"where {manager} runs {device} it reads router advertisements itself and sets this to 0",
+                f"see that {accept.format(device=device)}",
+            )
+    for consent in state.consents:
+        what = f"`firewall: {consent.tool}` ({consent.direction} {consent.device or consent.udp_port})"
+        if has_hook(consent):
+            remedy = f"after each start of {consent.tool} run: {join(add_consent(consent, state.owner))}"
+            yield Unsaid(what, f"{manager} has nothing to do with {consent.tool}", remedy)
+        else:
+            yield Unsaid(what, f"{consent.tool} has no hook for it")
+    sources = ", ".join(dict.fromkeys(str(flows.source) for flows in state.forget))
+    if sources:
+        yield Unsaid(
+            f"the end of flows from {sources} that began before",
+            f"{manager} ends none; at the start of the machine there are none",
+            "restart the machine, or run conntrack -D -s for each of them",
+        )
