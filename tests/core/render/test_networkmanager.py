@@ -15,7 +15,7 @@ from warren.core.render.subject import state_of
 from warren.core.render.tree import File, filled
 from warren.model.key import encode_key
 from warren.model.prefix import Family
-from warren.model.state import DnsConfig, HostState, Hooks, Rule
+from warren.model.state import DnsConfig, Hooks, HostState, Rule
 
 KEY = encode_key(bytes([8] * 31 + [64]))
 UNSET = {"private-key-flags": "0", "preshared-key-flags": "0"}  # what a keyfile need not say
