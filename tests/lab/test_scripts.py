@@ -99,6 +99,7 @@ def trial(name: str, firewall: str, faults: bool) -> tuple[int, list[str]]:
         ("portals", "iptables", False),  # its faults are those of the mesh
         ("full-exit-mesh", "nft", False),
         ("full-exit-mesh", "iptables", True),
+        ("overlap", "iptables", False),
     ],
 )
 def test_scripts_keep_the_promises_and_leave_nothing(name: str, firewall: str, faults: bool) -> None:
