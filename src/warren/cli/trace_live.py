@@ -45,6 +45,7 @@ def follow(
     scene = live_scene(replace(network, expects=(*network.expects, Expect(source, target))), lock, name, machine)
     view = HostView(name, scene.states[name], scene.surroundings[name], scene.world.host_by_name[name])
     daddr = _target_address(scene.world, lock, source, target, family)
+    ends = _names_at(scene.world, name, target, daddr)
     saddr = _source_prefix(network, name, source, daddr)
     following = Following(view, table_name())
     hops: list[Hop] = []
@@ -60,9 +61,9 @@ def follow(
                     hops.append(hop)
                     if not as_json:
                         show(hop_text(hop))
-            if time.monotonic() > until or _both_ways(hops, daddr):
+            if time.monotonic() > until or _both_ways(hops, daddr, ends):
                 break
-    answered = _both_ways(hops, daddr)
+    answered = _both_ways(hops, daddr, ends)
     if as_json:
         print_json({"host": name, "answered": answered, "hops": [hop_json(hop) for hop in hops]})
     elif not hops:
@@ -83,7 +84,7 @@ def _target_address(world: World, lock: Lock, source: Place, target: Target, fam
     wanted = (Family(int(family[-1])),) if family else FAMILIES
     outside = source.kind is PlaceKind.INTERNET
     for one in wanted:
-        found = target_address(world, lock, target, one, outside)
+        found = target_address(world, lock, target, one, outside, source.host)
         if found is not None:
             return found
     raise click.UsageError(f"{target} has no {family or 'address'}")
@@ -101,6 +102,14 @@ def _source_prefix(network: Network, host: str, source: Place, to: Address) -> P
     return next((prefix for prefix in prefixes if prefix.version == to.version), None)
 
 
-def _both_ways(hops: list[Hop], to: Address) -> bool:
+def _names_at(world: World, host: str, target: Target, to: Address) -> tuple[Address, ...]:
+    """Give the sources with which answers come to a host: from its own mapped LAN, with the address they have there."""
+    place = target.place
+    clients = (client for client in world.clients if place is not None and client.name == str(place))
+    own = (address.ip for client in clients if client.host == host for address in client.addresses)
+    return (to, *(address for address in own if address.version == to.version))
+
+
+def _both_ways(hops: list[Hop], to: Address, ends: tuple[Address, ...]) -> bool:
     """Whether packets towards the target and packets from it were seen."""
-    return any(hop.header.destination == to for hop in hops) and any(hop.header.source == to for hop in hops)
+    return any(hop.header.destination == to for hop in hops) and any(hop.header.source in ends for hop in hops)

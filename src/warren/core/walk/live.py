@@ -57,6 +57,7 @@ class Following:
         self._own = own_table
         self._passing: dict[tuple[object, ...], _Passing] = {}
         self._by_id: dict[str, tuple[object, ...]] = {}
+        self._led: dict[tuple[object, ...], Address] = {}
 
     def take(self, line: str) -> None:
         """Take one line."""
@@ -72,9 +73,32 @@ class Following:
     def finished(self) -> Iterator[Hop]:
         """Give the hops of all packets taken so far, in order: call it when the kernel is silent for a moment."""
         for passing in self._passing.values():
-            yield make_hop(passing.told, self._view, self._own)
+            yield self._led_back(make_hop(passing.told, self._view, self._own))
         self._passing.clear()
         self._by_id.clear()
+
+    def _led_back(self, hop: Hop) -> Hop:
+        """Give an answer the source that was asked, which nobody shows: it is put back after the last hook."""
+        header = next((step.after for step in reversed(hop.steps) if isinstance(step, Translated)), hop.header)
+        asked = self._led.get(_flow(header))
+        sent = next((at for at, step in enumerate(hop.steps) if isinstance(step, Sent)), None)
+        if asked is not None:
+            if sent is None or asked == header.source:
+                return hop
+            undone = Translated("source", header, replace(header, source=asked), undone=True)
+            return replace(hop, steps=(*hop.steps[:sent], undone, *hop.steps[sent:]))
+        for step in hop.steps:
+            if isinstance(step, Translated) and step.what == "destination":
+                self._led[_flow(step.after, answering=True)] = step.before.destination
+        return hop
+
+
+def _flow(header: Header, answering: bool = False) -> tuple[object, ...]:
+    """Know a packet's flow by its ends, or those of its answer; an echo's identifier is the same both ways."""
+    ends = ((header.source, header.sport), (header.destination, header.dport))
+    if header.proto == "icmp":
+        ends = ((header.source, header.sport), (header.destination, header.sport))
+    return (header.proto, *(reversed(ends) if answering else ends))
 
 
 def make_hop(told: list[Told], view: HostView, own_table: str) -> Hop:
