@@ -305,7 +305,7 @@ def test_an_mtu_that_does_not_suffice_is_told() -> None:
     assert short and "meet an MTU of 1400" in short[0].says
     assert {one.says.rpartition("; ")[2] for one in short} == {"write `mtu: 1340` at b"}
     mended = replace(network, hosts=tuple(replace(one, mtu=1340) if one.name == "b" else one for one in network.hosts))
-    assert [one.predicted for one in judge(Walked(mended)) if one.kind is Kind.MTU] == ["all 2 tunnel ends do"]
+    assert [one.predicted for one in judge(Walked(mended)) if one.kind is Kind.MTU] == ["2 of 2 tunnel ends"]
 
 
 def test_what_is_foreign_and_unreadable_is_unknown_not_false() -> None:

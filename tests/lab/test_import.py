@@ -1,4 +1,4 @@
-"""Two confs that real wg-quick brought up, imported, and the network that warren applies instead: the same packets pass.
+"""Two confs that real wg-quick brought up, imported; the network that warren applies instead passes the same packets.
 
     printer 192.168.16.20 ── br0 office eth0 198.51.100.10 ── inet (1.1.1.1) ── 192.0.2.20 eth0 home
                                   wg0 10.66.0.1 ════════════════════════════════ 10.66.0.2 wg0

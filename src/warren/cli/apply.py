@@ -31,7 +31,8 @@ def apply(ctx: click.Context, file: str | None, host: str, seconds: float | None
     """Make this host what the file says.
 
     What has to change is worked out from what is there, so it may be run again at any time. If a command fails, all
-    that was done is undone.
+    that was done is undone. A peer whose endpoint's name cannot be looked up is made without an endpoint, and said;
+    with --at-boot the exit status is 1 then, for the init system to try again.
     """
     if at_boot:
         if file or host or seconds:

@@ -21,7 +21,7 @@ def judge_loops(traces: Iterable[tuple[str, Trace]]) -> Iterator[Verdict]:
     looped = [(claim, trace) for claim, trace in walked if _loops(trace)]
     expected = "no packet comes by the same host twice"
     if not looped:
-        yield Verdict(Kind.LOOP, "no loop", True, expected, f"{len(walked)} ways walked, none does")
+        yield Verdict(Kind.LOOP, "no loop", True, expected, f"none in {len(walked):,} ways walked")
     for claim, trace in looped:
         yield Verdict(Kind.LOOP, claim, False, expected, prediction(trace), trace.says, trace=trace)
 
@@ -72,7 +72,7 @@ def judge_shadows(network: Network, walker: Walker) -> Iterator[Verdict]:
                 says = f"{prefix} of {owner} is taken by {by}"
                 yield Verdict(Kind.SHADOW, f"{interface.name} of {host.name}", False, expected, says, says, host.at)
     if not shadowed:
-        yield Verdict(Kind.SHADOW, "no shadowed allowed IPs", True, expected, all_of(allowed, "prefix", "prefixes"))
+        yield Verdict(Kind.SHADOW, "no shadowed allowed IPs", True, expected, f"none of {allowed:,} prefixes")
 
 
 def _shadows(interface: WgInterface) -> Iterator[tuple[str, Prefix, str]]:

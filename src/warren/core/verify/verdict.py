@@ -52,10 +52,8 @@ def _unsure(trace: Trace) -> bool:
 
 
 def all_of(number: int, one: str, many: str = "") -> str:
-    """Say that everything that was looked at is so: `all 12 tunnels do`; nothing to look at is said, not hidden."""
-    if number == 0:
-        return f"there is no {one}"
-    return f"the one {one} does" if number == 1 else f"all {number:,} {many or one + 's'} do"
+    """Say of how many things something was shown to be so: `12 of 12 tunnels`; of none at all is said, not hidden."""
+    return f"{number:,} of {number:,} {one if number == 1 else many or one + 's'}"
 
 
 def prediction(trace: Trace) -> str:
