@@ -224,3 +224,14 @@ def test_a_device_the_file_names_and_the_machine_lacks_is_named_with_those_there
 
     assert "eth0" in found.what and "lo" not in found.what.split()
     assert "enp3s0, br0" in found.remedy
+
+
+def test_a_network_of_this_host_that_the_network_hides_is_named() -> None:
+    """As a container bridge in a mapped prefix: what the near table refuses has no way past it."""
+    bridge = Route(ip_network("10.77.0.128/25"), MAIN, "docker0", protocol="kernel")
+    (obstacle,) = found(routes=(bridge, Route(ip_network("172.17.0.0/16"), MAIN, "br0", protocol="kernel")))
+
+    assert not obstacle.blocks
+    assert obstacle.what.startswith("10.77.0.128/25, by docker0 here, lies in 10.77.0.0/24 of the network")
+    lan = Rule(Family.IPV4, 7706, MAIN, destination=ip_network("10.77.0.128/25"), suppress_prefixlength=7)
+    assert found(replace(STATE, rules=(*STATE.rules, lan)), routes=(bridge,)) == ()

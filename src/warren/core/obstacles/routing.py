@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from warren.core.compile.rules import stands_in_front
 from warren.core.render.ip import prefix_word, rule_words
 from warren.model.change import Obstacle
-from warren.model.prefix import Family, Prefix, overlaps
+from warren.model.prefix import Family, Prefix, covers, overlaps
 from warren.model.state import (
     FRONT_PRIORITIES,
     MAIN,
@@ -63,6 +63,32 @@ def foreign_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obs
                     "and give the portal from there `nat: snat`, or renumber one of the two.",
                     blocks=False,
                 )
+
+
+def hidden_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:
+    """Networks of this host that lie in what the network has for itself, and are out of reach from now on.
+
+    A prefix that nobody has to know of, a mapped one before all, may be one that a bridge of containers has here.
+    """
+    own = {rule.destination for rule in state.rules if rule.suppress_prefixlength >= 0} - {None}
+    led = [route.prefix for route in state.routes if route.device and route.prefix.prefixlen > 0]
+    refused = [
+        route.prefix for route in state.routes if route.kind is RouteKind.UNREACHABLE and route.prefix.prefixlen > 0
+    ]
+    for theirs in surroundings.routes:
+        if theirs.table != MAIN or theirs.kind is not RouteKind.UNICAST or theirs.prefix.is_link_local:
+            continue
+        if any(one is not None and overlaps(one, theirs.prefix) for one in own):
+            continue
+        for ours in refused:
+            if covers(ours, theirs.prefix) and not any(covers(prefix, theirs.prefix) for prefix in led):
+                yield Obstacle(
+                    f"{prefix_word(theirs.prefix)}, by {theirs.device or 'a route'} here, lies in "
+                    f"{prefix_word(ours)} of the network, so this host does not reach it any more",
+                    "Renumber it, or choose another prefix for the overlay or the LAN's `map:`.",
+                    blocks=False,
+                )
+                break
 
 
 def _is_host(prefix: Prefix) -> bool:
