@@ -67,6 +67,10 @@ class Store:
         self.write_text(to_text(data), *names)
 
     def write_text(self, text: str, *names: str) -> None:
+        """Replace a text file as a whole; it is on the disk when this returns."""
+        self.write_bytes(text.encode() + b"\n", *names)
+
+    def write_bytes(self, data: bytes, *names: str) -> None:
         """Replace a file as a whole; it is on the disk when this returns."""
         path = self.path.joinpath(*names)
         self.prepare()
@@ -74,7 +78,7 @@ class Store:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(text.encode() + b"\n")
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

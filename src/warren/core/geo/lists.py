@@ -1,0 +1,78 @@
+"""Published lists of prefixes: one entry a line, in the forms that such lists come in.
+
+    192.0.2.0/24        a prefix, or an address alone          most lists, FireHOL's netsets
+    192.0.2.0-192.0.2.9 a range, both ends in it               iprange, ipset
+    route 192.0.2.0 255.255.255.0 net_gateway 5                chnroutes for OpenVPN
+    add 192.0.2.0/24    `ip -batch`, `ipset restore`           also `add NAME 192.0.2.0/24`
+
+What follows `#` or `;` is a comment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from warren.core.geo.special import only_public
+from warren.model.prefix import FAMILIES, Family, Prefix, Span, family_of, prefixes_of, span_of
+
+MOST_BYTES = 64 << 20
+MOST_ODD = 5  # lines not understood that are told
+_COMMENT = re.compile(r"[#;].*")
+_ADDRESS_LIKE = re.compile(r"[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*(/[0-9.]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixList:
+    """The prefixes of a list, merged, IPv4 first; `odd` are lines that were not understood: number and text."""
+
+    prefixes: tuple[Prefix, ...]
+    entries: int
+    odd: tuple[tuple[int, str], ...]
+    odd_count: int
+
+
+def read_list(data: bytes) -> PrefixList:
+    """Read a list; whatever the bytes are, this raises nothing."""
+    spans: dict[Family, list[Span]] = {family: [] for family in FAMILIES}
+    odd: list[tuple[int, str]] = []
+    odd_count = entries = 0
+    for number, line in enumerate(data[:MOST_BYTES].decode("utf-8", "replace").splitlines(), start=1):
+        text = _COMMENT.sub("", line).strip()
+        if not text:
+            continue
+        entry = _entry(text)
+        if entry is None:
+            odd_count += 1
+            if len(odd) < MOST_ODD:
+                odd.append((number, text[:80]))
+            continue
+        entries += 1
+        spans[entry[0]].append(entry[1])
+    prefixes = tuple(
+        prefix for family in FAMILIES for prefix in prefixes_of(only_public(spans[family], family), family)
+    )
+    return PrefixList(prefixes, entries, tuple(odd), odd_count)
+
+
+def _entry(text: str) -> tuple[Family, Span] | None:
+    words = text.split()
+    first, dash, last = text.partition("-")
+    try:
+        if dash and len(words) <= 3:
+            return _range(first.strip(), last.strip())
+        if words[0] == "route" and len(words) >= 3:
+            prefix = ip_network(f"{words[1]}/{words[2]}", strict=False)
+        else:
+            prefix = ip_network(next(word for word in words if _ADDRESS_LIKE.fullmatch(word)), strict=False)
+    except (ValueError, StopIteration):
+        return None
+    return family_of(prefix), span_of(prefix)
+
+
+def _range(first: str, last: str) -> tuple[Family, Span] | None:
+    low, high = ip_address(first), ip_address(last)
+    if low.version != high.version or int(low) > int(high):
+        return None
+    return family_of(low), (int(low), int(high))
