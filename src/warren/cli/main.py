@@ -54,6 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "reload": Entry("warren.cli.reload:reload", CONF, "Apply a changed conf without dropping its sessions."),
     "save": Entry("warren.cli.save:save", CONF, "Write a tunnel's present state back into its conf."),
     "strip": Entry("warren.cli.strip:strip", CONF, "Print a conf as `wg setconf` wants it."),
+    "geo": Entry("warren.cli.geo:geo", MORE, "Keep the registries' files; tell a country's addresses."),
     "completion": Entry("warren.cli.completion:completion", MORE, "Print completion for bash, zsh or fish."),
 }
 

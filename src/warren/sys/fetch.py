@@ -7,8 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO
 
 from warren import __version__
@@ -35,7 +34,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
     """Follow a redirect only to another HTTPS address: data that decides where packets go is not read in the clear."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://"):
             raise urllib.error.URLError(f"it redirects to {newurl}, which is not HTTPS")
@@ -49,7 +48,9 @@ def fetch(url: str, most_bytes: int, etag: str = "", progress: Callable[[int], N
     """
     if not url.startswith("https://"):
         raise HostError(f"{url} is not an HTTPS address", "Give one that begins with https://, or a file: --from FILE.")
-    request = urllib.request.Request(url, headers={"User-Agent": f"warren/{__version__}", "Accept-Encoding": "identity"})
+    request = urllib.request.Request(
+        url, headers={"User-Agent": f"warren/{__version__}", "Accept-Encoding": "identity"}
+    )
     if etag:
         request.add_header("If-None-Match", etag)
     try:
@@ -62,9 +63,11 @@ def fetch(url: str, most_bytes: int, etag: str = "", progress: Callable[[int], N
         raise kind(f"{url}: the server says {error.code} {error.reason}", "Try again later, or --mirror URL.") from None
     except urllib.error.URLError as error:
         why = error.reason if isinstance(error.reason, str) else str(error.reason)
-        raise HostError(f"{url} cannot be read: {why}", "Is this host online? --mirror URL names another server.") from None
+        raise HostError(
+            f"{url} cannot be read: {why}", "Is this host online? --mirror URL names another server."
+        ) from None
     except (OSError, HTTPException) as error:
-        raise HostError(f"{url}: the transfer broke off: {error or type(error).__name__}", "Try again.") from None
+        raise HostError(f"{url}: the transfer broke off: {str(error) or type(error).__name__}", "Try again.") from None
 
 
 def _read(answer: HTTPResponse, most_bytes: int, url: str, progress: Callable[[int], None]) -> bytes:

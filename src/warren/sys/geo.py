@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from warren.core.geo.registry import MOST_BYTES, REGISTRIES, BadRegistry, Registry, read_registry
@@ -92,7 +93,8 @@ class GeoStore:
                 continue
         if not found:
             raise HostError(
-                f"there is no registry data in {self.path}", "Run `warren geo update`, or `warren geo update --from FILE`."
+                f"there is no registry data in {self.path}",
+                "Run `warren geo update`, or `warren geo update --from FILE`.",
             )
         return tuple(found)
 
@@ -117,14 +119,16 @@ class GeoStore:
         try:
             registry = read_registry(data)
         except BadRegistry as bad:
-            raise HostError(f"{source} is not a registry's delegated file: {bad}", "The last good one is kept.") from None
+            raise HostError(
+                f"{source} is not a registry's delegated file: {bad}", "The last good one is kept."
+            ) from None
         if name not in ("", registry.name):
             raise HostError(f"{source} is the file of {registry.name}, not of {name}", "The last good one is kept.")
         before = self.held(registry.name)
         if before is not None and not smaller and registry.records < before.registry.records * (1 - SHRINK):
             raise HostError(
                 f"{source} has {registry.records:,} rows, the last good one has {before.registry.records:,}",
-                "More than a fifth is gone, so it is not believed and the last good one is kept. If it is right: --smaller.",
+                "A loss of more than a fifth is not believed: the last good one stays. If it is right: --smaller.",
             )
         held = Held(registry, source, etag, int(time.time()), verified)
         self._store.write_bytes(data, registry.name)
@@ -144,7 +148,7 @@ def update(
         source = f"{mirror.rstrip('/')}/{url.rpartition('/')[2]}" if mirror else url
         before = store.held(name)
         try:
-            yield _update_one(store, name, source, before, smaller, lambda size, name=name: progress(name, size))
+            yield _update_one(store, name, source, before, smaller, partial(progress, name))
         except HostError as error:
             yield Updated(name, "refused", before, f"{error.says}. {error.remedy}".rstrip())
 

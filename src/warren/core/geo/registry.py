@@ -65,6 +65,8 @@ def read_registry(data: bytes) -> Registry:
     promised = {kind: int(count) for kind, count in _SUMMARY.findall(data)}
     if not {b"ipv4", b"ipv6"} <= promised.keys():
         raise BadRegistry("its summary lines for ipv4 and ipv6 are missing")
+    if not data.endswith(b"\n"):
+        raise BadRegistry("its last line is cut off")
     held = Counter(_KIND.findall(data))
     for kind, count in promised.items():
         if held[kind] != count:
@@ -83,7 +85,7 @@ def countries(data: bytes) -> Counter[str]:
 
 
 def country_spans(data: bytes, code: str, family: Family) -> list[Span]:
-    """List the spans of addresses that one file gives to a country, unsorted; what lies outside a family is left out."""
+    """List the spans of addresses that one file gives to a country, unsorted; rows that cannot be are left out."""
     row = re.compile(_ROW % (code.encode(), family.word.encode()), re.MULTILINE)
     read = _span_v4 if family is Family.IPV4 else _span_v6
     return [span for start, count in row.findall(data) if (span := read(start, count)) is not None]
