@@ -59,7 +59,7 @@ def test_commands(tab: Tab) -> None:
 
 
 def test_options(tab: Tab) -> None:
-    assert tab("warren", "lock", "--") == ["--check", "--json", "--help"]
+    assert tab("warren", "lock", "--") == ["--check", "--host", "--json", "--help"]
 
 
 def test_hosts_of_the_file(tab: Tab) -> None:

@@ -182,6 +182,8 @@ def _write(made: Imported, output: str, keys: str | None, force: bool) -> list[t
             raise HostError(f"there is a file {path} already", "Name another with -o, or replace it with --force.")
     values = read_secrets([secret.lies for secret, _ in secrets])
     new = [(value, path) for value, (_, path) in zip(values, secrets, strict=True) if not _holds(path, value)]
+    if keys is not None:
+        Path(keys).mkdir(mode=0o700, exist_ok=True)
     for value, path in new:
         put_away(value, Path(path))
     for path, text in reversed(texts):
