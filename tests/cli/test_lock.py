@@ -88,6 +88,7 @@ def test_json_has_the_documented_shape(file: Path) -> None:
             }
             for number, name, other in ((1, "nyc", "paris"), (2, "paris", "nyc"))
         ],
+        "devices": [],
     }
 
 

@@ -35,6 +35,7 @@ def check(ctx: click.Context, file: str, as_json: bool) -> None:
         network = loaded.network
         parts = (
             count(len(network.hosts), "host"),
+            *([count(len(network.devices), "device")] if network.devices else []),
             count(len(network.portals), "portal"),
             count(len(network.expects), "expectation"),
         )

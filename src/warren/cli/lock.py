@@ -11,7 +11,7 @@ from warren.cli.options import host_option, json_option, network_argument
 
 if TYPE_CHECKING:
     from warren.core.load import Loaded
-    from warren.model.lock import HostLock, Lock
+    from warren.model.lock import GuestLock, HostLock, Lock
 
 
 @click.command()
@@ -49,8 +49,9 @@ def lock(ctx: click.Context, file: str, only_check: bool, host: str, as_json: bo
     if write:
         write_file(path, render_lock(wanted))
     if as_json:
-        told = [{"rune": rune, "host": host.name} for rune, host in changes]
-        print_json({"file": path, "current": loaded.locked, "written": write, "changes": told, "hosts": _hosts(wanted)})
+        told = [{"rune": rune, "host": one.name} for rune, one in changes]
+        held = {"hosts": _hosts(wanted), "devices": _guests(wanted)}
+        print_json({"file": path, "current": loaded.locked, "written": write, "changes": told, **held})
     elif loaded.locked:
         show(f"{path}: nothing to do")
     else:
@@ -91,12 +92,13 @@ def _before(path: str) -> Lock:
         return Lock()
 
 
-def _changes(before: Lock, after: Lock) -> list[tuple[str, HostLock]]:
-    """Pair each host whose entry changes with a rune."""
-    names = sorted({*before.by_name, *after.by_name})
+def _changes(before: Lock, after: Lock) -> list[tuple[str, HostLock | GuestLock]]:
+    """Pair each host and device whose entry changes with a rune."""
+    held: dict[str, HostLock | GuestLock] = {**before.by_name, **before.guest_by_name}
+    wanted: dict[str, HostLock | GuestLock] = {**after.by_name, **after.guest_by_name}
     changed = []
-    for name in names:
-        old, new = before.by_name.get(name), after.by_name.get(name)
+    for name in sorted({*held, *wanted}):
+        old, new = held.get(name), wanted.get(name)
         if new is None and old is not None:
             changed.append(("-", old))
         elif new is not None and new != old:
@@ -104,17 +106,20 @@ def _changes(before: Lock, after: Lock) -> list[tuple[str, HostLock]]:
     return changed
 
 
-def _text(changes: list[tuple[str, HostLock]]) -> str:
+def _text(changes: list[tuple[str, HostLock | GuestLock]]) -> str:
     from warren.cli.view import table
+    from warren.model.lock import HostLock
 
     rows = [
         (
-            f"  {rune} {host.name}",
-            *(str(address) for address in host.addresses),
-            ", ".join(f"{device.name} udp/{device.port}" for device in host.devices),
-            ", ".join(f"{held.lan} as {pair.seen}" for held in host.maps for pair in held.prefixes),
+            f"  {rune} {one.name}",
+            *(str(address) for address in one.addresses),
+            ", ".join(f"{d.name} udp/{d.port}" for d in one.devices) if isinstance(one, HostLock) else "",
+            ", ".join(f"{held.lan} as {pair.seen}" for held in one.maps for pair in held.prefixes)
+            if isinstance(one, HostLock)
+            else "",
         )
-        for rune, host in changes
+        for rune, one in changes
     ]
     return table(rows)
 
@@ -136,3 +141,7 @@ def _hosts(lock: Lock) -> list[dict[str, Any]]:
         }
         for host in lock.hosts
     ]
+
+
+def _guests(lock: Lock) -> list[dict[str, Any]]:
+    return [{"name": one.name, "addresses": [str(address) for address in one.addresses]} for one in lock.guests]

@@ -65,13 +65,13 @@ def complete_hosts(ctx: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 def complete_places(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Name the hosts and LANs of the network file on the command line that begin with what was typed."""
-    hosts, lans = _names(ctx)
-    return [name for name in (*hosts, *lans, "internet") if name.startswith(incomplete)]
+    """Name the hosts, devices and LANs of the network file on the command line that begin with what was typed."""
+    hosts, others = _names(ctx)
+    return [name for name in (*hosts, *others, "internet") if name.startswith(incomplete)]
 
 
 def _names(ctx: click.Context) -> tuple[list[str], list[str]]:
-    """Read the hosts and `host.lan`s of FILE; none where it cannot be read: a shell is no place for findings."""
+    """Read the hosts of FILE, and its other places; none where it cannot be read: a shell is no place for findings."""
     from warren.core.parse import parse
 
     # After an option that still lacks its value (`--host <Tab>`), click has put the arguments aside.
@@ -85,4 +85,5 @@ def _names(ctx: click.Context) -> tuple[list[str], list[str]]:
         return [], []
     if network is None:
         return [], []
-    return [host.name for host in network.hosts], [f"{h.name}.{lan.name}" for h in network.hosts for lan in h.lans]
+    lans = (f"{host.name}.{lan.name}" for host in network.hosts for lan in host.lans)
+    return [host.name for host in network.hosts], [*lans, *(device.name for device in network.devices)]

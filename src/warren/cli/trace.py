@@ -41,9 +41,9 @@ def trace(
 ) -> None:
     """Explain where a packet goes from FROM to TO, step by step, there and back.
 
-    FROM is a place of the file (`nyc`, `nyc.eth2`, `nyc.192.168.1.51`, `nyc.eth2.02:00:5e:00:00:32`, `internet`); TO
-    is a place, an address or a name, and may be followed by `tcp/443` or `udp/53`. The exit status is 0 if the packet
-    and its answer arrive, else 1.
+    FROM is a place of the file (`nyc`, `nyc.eth2`, `nyc.192.168.1.51`, `nyc.eth2.02:00:5e:00:00:32`, `phone`,
+    `internet`); TO is a place, an address or a name, and may be followed by `tcp/443` or `udp/53`. The exit status is 0
+    if the packet and its answer arrive, else 1.
     """
     from dataclasses import replace
 
@@ -109,6 +109,7 @@ def _read(network: Network, source: str, target: str, down: tuple[str, ...]) -> 
 
     reading = Reading("the command line")
     reading.hosts = {host.name: KnownHost(host.lans) for host in network.hosts}
+    reading.devices = {device.name: device.into for device in network.devices}
 
     def scalar(text: str) -> Scalar:
         return Scalar(Where(reading.file, 1, 1, max(len(text), 1)), text)

@@ -48,7 +48,11 @@ def _direction(trace: Trace) -> Iterator[str]:
 
 
 def _hop(hop: Hop, header: str, indent: str) -> Iterator[str]:
-    through = " → ".join(part for part in (hop.ingress, hop.egress) if part) if hop.kind is HopKind.HOST else ""
+    through = (
+        " → ".join(part for part in (hop.ingress, hop.egress) if part)
+        if hop.kind in (HopKind.HOST, HopKind.DEVICE)
+        else ""
+    )
     name = paint(hop.node, "bold", "cyan")
     yield "  ".join(part for part in (indent + name, through, paint(header, "dim") if header else "") if part)
     for step in hop.steps:

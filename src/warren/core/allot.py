@@ -14,7 +14,7 @@ from itertools import chain
 from warren.core.compile.portals import addressed_portals, dedicated_peers, identity
 from warren.core.delegates import allot_subnets, grant, kept_devices
 from warren.core.maps import NoRoom, allot_maps
-from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock, MapLock
+from warren.model.lock import ChainLock, DeviceLock, GuestLock, HostLock, Lock, MapLock, kept_for_devices
 from warren.model.network import Host, Network
 from warren.model.prefix import Address, Prefix
 
@@ -41,16 +41,21 @@ def allot(network: Network, lock: Lock) -> Lock:
     for host in network.hosts:
         for pool in pools:
             pool.keep(host.name, kept[host.name], _chains(network, host))
-        ports.keep(host, kept[host.name], dedicated_peers(network, host.name))
-    for host in network.hosts:
+        ports.keep(host, kept[host.name], kept_apart(network, host.name))
+    for device in network.devices:
         for pool in pools:
-            pool.give(host.name)
-    return Lock(
-        tuple(
-            _host(network, host, kept[host.name], pools, ports, maps.get(host.name, ()))
-            for host in _by_name(network.hosts)
-        )
+            pool.keep_guest(device.name, lock.guest_by_name.get(device.name))
+    for holder in (*(host.name for host in network.hosts), *(_guest(device.name) for device in network.devices)):
+        for pool in pools:
+            pool.give(holder)
+    hosts = tuple(
+        _host(network, host, kept[host.name], pools, ports, maps.get(host.name, ())) for host in _by_name(network.hosts)
     )
+    guests = tuple(
+        GuestLock(name, tuple(pool.give(_guest(name)) for pool in pools))
+        for name in sorted(device.name for device in network.devices)
+    )
+    return Lock(hosts, guests)
 
 
 def _with_delegates(network: Network, lock: Lock) -> Lock:
@@ -63,7 +68,7 @@ def _with_delegates(network: Network, lock: Lock) -> Lock:
         replace(known[name], delegated=delegated.get(name, ()), followed=kept_devices(network, name, lock))
         for name in sorted(known)
     )
-    return lock if hosts == lock.hosts else Lock(hosts)
+    return lock if hosts == lock.hosts else replace(lock, hosts=hosts)
 
 
 def lock_is_current(network: Network, lock: Lock) -> bool:
@@ -75,14 +80,21 @@ def lock_is_current(network: Network, lock: Lock) -> bool:
 
 
 def addresses_needed(network: Network) -> int:
-    """Count the addresses a network needs of each overlay prefix: one per host and one per chain."""
-    return len(network.hosts) + sum(len(_chains(network, host)) for host in network.hosts)
+    """Count the addresses a network needs of each overlay prefix: one per host, device and chain."""
+    chains = sum(len(_chains(network, host)) for host in network.hosts)
+    return len(network.hosts) + len(network.devices) + chains
 
 
 def room(prefix: Prefix) -> int:
     """Count the addresses that can be allotted from an overlay prefix."""
     first, last = _bounds(prefix)
     return last - first + 1
+
+
+def kept_apart(network: Network, host: str) -> tuple[str, ...]:
+    """List what a host keeps a tunnel device for, beside the shared one: peers, and then devices by whom they dial."""
+    guests = tuple(kept_for_devices(dialled) for dialled in sorted(network.guests.get(host, {})) if dialled)
+    return dedicated_peers(network, host) + guests
 
 
 def _by_name(hosts: Iterable[Host]) -> list[Host]:
@@ -96,7 +108,7 @@ def _chains(network: Network, host: Host) -> tuple[str, ...]:
 def _host(
     network: Network, host: Host, kept: HostLock, pools: list[_Pool], ports: _Ports, maps: tuple[MapLock, ...]
 ) -> HostLock:
-    peers = dedicated_peers(network, host.name)
+    peers = kept_apart(network, host.name)
     taken = {host.uplink, *(lan.name for lan in host.lans)}
     names: dict[str, str] = {}
     old = {device.peer: device.name for device in kept.devices}
@@ -106,7 +118,7 @@ def _host(
             taken.add(old[peer])
     for peer in ("", *peers):
         if peer not in names:
-            names[peer] = device_name(network.name, peer, taken)
+            names[peer] = device_name(network.name, peer.partition(":")[0], taken)
             taken.add(names[peer])
     return HostLock(
         name=host.name,
@@ -136,7 +148,11 @@ def device_name(network: str, peer: str, taken: Container[str]) -> str:
     raise Full(f"names of devices like {whole}")
 
 
-Holder = str | tuple[str, str]  # a host, or a host and the identity of a chained portal
+Holder = str | tuple[str, str]  # a host, or a host and the identity of a chained portal; for a device ("", its name)
+
+
+def _guest(name: str) -> Holder:
+    return "", name
 
 
 class _Pool:
@@ -159,10 +175,18 @@ class _Pool:
         had: dict[Holder, tuple[Address, ...]] = {name: kept.addresses}
         had |= {(name, chained.portal): chained.addresses for chained in kept.chains if chained.portal in chains}
         for holder, addresses in had.items():
-            mine = next((int(address) for address in addresses if self._fits(address)), None)
-            if mine is not None and mine not in self.used:
-                self.held[holder] = mine
-                self.used.add(mine)
+            self._keep(holder, addresses)
+
+    def keep_guest(self, name: str, kept: GuestLock | None) -> None:
+        """Let a device of `devices:` keep the address that the lock gave it."""
+        if kept is not None:
+            self._keep(_guest(name), kept.addresses)
+
+    def _keep(self, holder: Holder, addresses: tuple[Address, ...]) -> None:
+        mine = next((int(address) for address in addresses if self._fits(address)), None)
+        if mine is not None and mine not in self.used:
+            self.held[holder] = mine
+            self.used.add(mine)
 
     def give(self, holder: Holder) -> Address:
         """Give a holder's address, a new one if it has none."""
@@ -193,12 +217,17 @@ def _all_addresses(lock: Lock) -> Iterable[tuple[Address, ...]]:
     for host in lock.hosts:
         yield host.addresses
         yield from (chained.addresses for chained in host.chains)
+    yield from (guest.addresses for guest in lock.guests)
 
 
 class _Ports:
-    """The listening ports. Hosts that are dialled at one address (port forwards) share its ports."""
+    """The listening ports. Hosts that are dialled at one address (port forwards) share its ports.
+
+    Where devices dial a gateway, it publishes the very port that they are held at behind it: it is taken at both.
+    """
 
     def __init__(self, network: Network) -> None:
+        self.network = network
         self.held: dict[tuple[str, str], int] = {}
         self.used: dict[str, set[int]] = {}
         for host in network.hosts:
@@ -206,6 +235,11 @@ class _Ports:
             used.add(self._shared(host))
             if host.endpoint is not None:
                 used.add(host.endpoint.port)
+        for publish in network.publishes:
+            gateway = network.by_name.get(publish.gateway)
+            for ports in publish.ports or ():
+                if gateway is not None and ports.proto == "udp":
+                    self.used[self._address(gateway)].update(range(ports.first, ports.last + 1))
 
     @staticmethod
     def _address(host: Host) -> str:
@@ -217,12 +251,13 @@ class _Ports:
 
     def keep(self, host: Host, kept: HostLock, peers: tuple[str, ...]) -> None:
         """Let a host's devices keep the ports that the lock gave them; the shared one's is the file's."""
-        used = self.used[self._address(host)]
         self.held[host.name, ""] = self._shared(host)
         for device in kept.devices:
-            if device.peer in peers and device.port not in used:
+            taken = self._taken(host, device.peer)
+            if device.peer in peers and not any(device.port in used for used in taken):
                 self.held[host.name, device.peer] = device.port
-                used.add(device.port)
+                for used in taken:
+                    used.add(device.port)
 
     def give(self, host: Host, peer: str) -> int:
         """Give the port of a device, a new one if it has none: the next after the host's own.
@@ -230,11 +265,20 @@ class _Ports:
         Two networks of one host that have ports of their own then do not run into each other either.
         """
         if (host.name, peer) not in self.held:
-            used = self.used[self._address(host)]
+            taken = self._taken(host, peer)
             first = self._shared(host) + 1
-            number = next((port for port in (*range(first, 65536), *range(1024, first)) if port not in used), 0)
+            every = (*range(first, 65536), *range(1024, first))
+            number = next((port for port in every if not any(port in used for used in taken)), 0)
             if not number:
                 raise Full(f"ports at {host.name}")
             self.held[host.name, peer] = number
-            used.add(number)
+            for used in taken:
+                used.add(number)
         return self.held[host.name, peer]
+
+    def _taken(self, host: Host, peer: str) -> list[set[int]]:
+        """Give the ports taken wherever a device's is visible."""
+        _, guests, dialled = peer.partition(":")
+        gateway = self.network.by_name.get(dialled) if guests else None
+        addresses = {self._address(host), self._address(gateway or host)}
+        return [self.used[address] for address in sorted(addresses)]

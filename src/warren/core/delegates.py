@@ -60,7 +60,7 @@ def follow(network: Network, lock: Lock, host: str, seen: dict[str, Prefix]) -> 
     entries = tuple(FollowedLock(device, held[device]) for device in sorted(held))
     known = lock.by_name.get(host, HostLock(host, (), ()))
     others = tuple(one for one in lock.hosts if one.name != host)
-    return Lock(tuple(sorted((*others, replace(known, followed=entries)), key=lambda one: one.name)))
+    return replace(lock, hosts=tuple(sorted((*others, replace(known, followed=entries)), key=lambda one: one.name)))
 
 
 def seen_prefix(addresses: Iterable[Interface]) -> Prefix | None:

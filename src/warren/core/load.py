@@ -54,7 +54,7 @@ def load(
     """Read a network file and its lock file (None: there is none), and judge both.
 
     `lock_file` is where the lock lies, if that is not beside the file as it is named (a link).
-    `make_key` gives hosts a key that have none in the file, as the lab does; otherwise that is an error.
+    `make_key` gives hosts and devices a key that have none in the file, as the lab does; otherwise that is an error.
     """
     parsed = parse(data, file)
     draft = parsed.draft
@@ -100,5 +100,7 @@ def _beyond(parsed: tuple[Diagnostic, ...], checked: tuple[Diagnostic, ...]) -> 
 
 def _with_keys(network: Network, make_key: Callable[[str], PublicKey]) -> Network:
     return replace(
-        network, hosts=tuple(host if host.key else replace(host, key=make_key(host.name)) for host in network.hosts)
+        network,
+        hosts=tuple(host if host.key else replace(host, key=make_key(host.name)) for host in network.hosts),
+        devices=tuple(one if one.key else replace(one, key=make_key(one.name)) for one in network.devices),
     )

@@ -1,6 +1,8 @@
 """The lock file: what `core.allot` allotted, as YAML that git can merge and people can read.
 
     lock: 1
+    devices:
+      phone: [10.77.0.9, "fd77:7:7::9"]
     hosts:
       nyc:
         addresses: [10.77.0.1, "fd77:7:7::1"]
@@ -35,7 +37,7 @@ from warren.core.parse.reading import Key, Reader, Reading, each, entry, integer
 from warren.core.parse.spots import Spots
 from warren.core.parse.tree import Node, Scalar, Table
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.lock import ChainLock, DelegatedLock, DeviceLock, FollowedLock, HostLock, Lock, MapLock
+from warren.model.lock import ChainLock, DelegatedLock, DeviceLock, FollowedLock, GuestLock, HostLock, Lock, MapLock
 from warren.model.mapped import MappedPrefix
 from warren.model.prefix import FAMILIES, Address, Prefix
 
@@ -63,6 +65,10 @@ def render_lock(lock: Lock) -> str:
 
 def _lines(lock: Lock) -> Iterator[str]:
     yield f"lock: {FORMAT}"
+    if lock.guests:
+        yield "devices:"
+    for guest in sorted(lock.guests, key=lambda guest: guest.name):
+        yield f"  {_text(guest.name)}: {_addresses(guest.addresses)}"
     yield "hosts:" if lock.hosts else "hosts: {}"
     for host in sorted(lock.hosts, key=lambda host: host.name):
         yield f"  {_text(host.name)}:"
@@ -211,6 +217,16 @@ HOST_KEYS: dict[str, Key[Any]] = {
 }
 
 
+def _guests(node: Node, what: str, reading: Reading) -> tuple[GuestLock, ...] | None:
+    got = table(node, what, reading, HINT)
+    if got is None:
+        return None
+    read = [
+        (key.text, _addresses_of(value, f"the device {show(key.text)}", reading)) for key, value in named(got, reading)
+    ]
+    return tuple(GuestLock(name, _by_family(addresses)) for name, addresses in sorted(read) if addresses)
+
+
 def _hosts(node: Node, what: str, reading: Reading) -> tuple[HostLock, ...] | None:
     got = table(node, what, reading, HINT)
     return None if got is None else tuple(_host(key, value, reading) for key, value in named(got, reading))
@@ -231,6 +247,7 @@ def _host(key: Scalar, node: Node, reading: Reading) -> HostLock:
 
 LOCK_KEYS: dict[str, Key[Any]] = {
     "lock": Key(integer(FORMAT, FORMAT, "W102"), required=True),
+    "devices": Key(_guests),
     "hosts": Key(_hosts, required=True),
 }
 
@@ -242,7 +259,7 @@ def parse_lock(data: bytes, file: str) -> tuple[Lock | None, tuple[Diagnostic, .
     if root is None:
         return None, _as_lock_findings(reading.found)
     values = entry(root, "the lock", reading, LOCK_KEYS, Where(file, 1, 1)) or {}
-    lock = Lock(tuple(sorted(values.get("hosts", ()), key=lambda host: host.name)))
+    lock = Lock(tuple(sorted(values.get("hosts", ()), key=lambda host: host.name)), values.get("devices", ()))
     found = _as_lock_findings(reading.found) or _twice(lock, Spots(file, root), root)
     return None if has_errors(found) else lock, found
 
@@ -264,6 +281,9 @@ def _twice(lock: Lock, spots: Spots, root: Table) -> tuple[Diagnostic, ...]:
             hint = "Delete the entry that came later and run `warren lock FILE`, which allots it anew."
             found.append(finding("W103", where, says, hint))
 
+    for guest in lock.guests:
+        for at, address in enumerate(guest.addresses):
+            claim(address, f"`{address}`", f"`{guest.name}`", spots(None, "devices", guest.name, at))
     for host in lock.hosts:
         for at, address in enumerate(host.addresses):
             claim(address, f"`{address}`", f"`{host.name}`", spots(None, "hosts", host.name, "addresses", at))

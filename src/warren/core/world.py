@@ -21,7 +21,7 @@ from itertools import chain
 from warren.core.delegates import grant, whole_prefix
 from warren.core.lan_clients import lan_clients
 from warren.model.lock import Lock
-from warren.model.network import Delegate, Host, LabLink, NatBox, Network, Place
+from warren.model.network import Delegate, Host, LabLink, Lan, NatBox, Network, Place
 from warren.model.prefix import (
     DEFAULT_V4,
     DEFAULT_V6,
@@ -48,6 +48,7 @@ INNER_V4 = ip_network("100.64.0.0/10")
 ON_LINK = 0x10  # the last number of a host whose uplink's link has a prefix of its own; the gateway has 1
 ULA = ip_network("fc00::/7")
 SSHD = Listener("tcp", 22, "sshd")  # on every host of a world, as nearly everywhere
+DEVICE_UPLINK = "eth0"  # of a device of `devices:`, whose file does not say
 
 
 def place_world(network: Network, lock: Lock | None) -> World:
@@ -71,15 +72,16 @@ def client_of(world: World, place: Place) -> Client:
 
 
 def surroundings_of(world: World, network: Network, host: str, backend: Backend = Backend.KERNEL) -> Surroundings:
-    """Say what `observe` reports on a host of this world before warren does anything there.
+    """Say what `observe` reports on a host or a device of this world before warren does anything there.
 
     The owner's own masquerading of the LANs is `HostNode.masquerades`, not a chain in here; the ledger is not
     given yet.
     """
-    node, wanted = world.host_by_name[host], network.by_name[host]
+    node, wanted = world.host_by_name[host], network.by_name.get(host)
+    lans = wanted.lans if wanted is not None else ()
     attachment = node.attachment
     uplink = Link(node.uplink, attachment.mtu, "veth", addresses=attachment.addresses)
-    links = [uplink, *(Link(lan.name, 1500, "veth", addresses=lan.addresses) for lan in wanted.lans)]
+    links = [uplink, *(Link(lan.name, 1500, "veth", addresses=lan.addresses) for lan in lans)]
     routes = [
         _connected(link.name, address)
         for link in links
@@ -92,7 +94,7 @@ def surroundings_of(world: World, network: Network, host: str, backend: Backend 
     return Surroundings(
         links=tuple(links),
         routes=tuple(routes),
-        sysctls=tuple(_sysctls_of(wanted)),
+        sysctls=tuple(_sysctls_of(node.uplink, lans)),
         backend=backend,
         listeners=(SSHD,),
         names=world.names,
@@ -106,15 +108,15 @@ def _connected(device: str, address: Interface) -> Route:
     return Route(address.network, MAIN, device, metric=256, protocol="kernel")
 
 
-def _sysctls_of(host: Host) -> Iterator[Sysctl]:
+def _sysctls_of(uplink: str, lans: tuple[Lan, ...]) -> Iterator[Sysctl]:
     """A router already forwards for its LANs; the strict reverse-path filter is the one that is hard to please."""
-    forwards = "1" if host.lans else "0"
+    forwards = "1" if lans else "0"
     yield Sysctl("net.ipv4.ip_forward", forwards)
     yield Sysctl("net.ipv6.conf.all.forwarding", forwards)
     yield Sysctl("net.ipv4.conf.all.rp_filter", "0")
     yield Sysctl("net.ipv4.conf.default.rp_filter", "1")
     yield Sysctl("net.ipv4.conf.all.src_valid_mark", "0")
-    for device in (host.uplink, *(lan.name for lan in host.lans)):
+    for device in (uplink, *(lan.name for lan in lans)):
         yield Sysctl(f"net.ipv4.conf.{device.replace('.', '/')}.rp_filter", "1")
         yield Sysctl(f"net.ipv6.conf.{device.replace('.', '/')}.accept_ra", "0")
 
@@ -137,24 +139,26 @@ class _Placing:
         self.sites = self._sites()
 
     def world(self) -> World:
-        ways = {host.name: self._way_of(host) for host in self.network.hosts}
+        ways = {host.name: self._way_of(host.name, host.endpoint is not None) for host in self.network.hosts}
+        ways |= {device.name: self._way_of(device.name, dialled=False) for device in self.network.devices}
         self._place_nats(ways)
         hosts = tuple(self._place_host(host, ways[host.name]) for host in self.network.hosts)
+        devices = tuple(self._place_device(device.name, ways[device.name]) for device in self.network.devices)
         clients = tuple(lan_clients(self.network))
         for expect in self.network.expects:
             if expect.target.name and expect.target.name not in self.names:
                 self.names[expect.target.name] = (next(self.public), self._public_v6())
-        return World(hosts, tuple(self.nats.values()), clients, tuple(self.names.items()))
+        return World(hosts, tuple(self.nats.values()), clients, tuple(self.names.items()), devices)
 
-    def _way_of(self, host: Host) -> tuple[NatBox, ...]:
-        """The NATs in front of a host, the outermost first."""
+    def _way_of(self, name: str, dialled: bool) -> tuple[NatBox, ...]:
+        """The NATs in front of a host or a device, the outermost first."""
         boxes = {box.name: box for box in self.lab.nats} if self.lab else {}
         places = dict(self.lab.place) if self.lab else {}
-        if host.name in places:
-            return tuple(boxes[name] for name in places[host.name])
-        if host.endpoint:
+        if name in places:
+            return tuple(boxes[one] for one in places[name])
+        if dialled:
             return ()
-        own = f"nat-{host.name}"
+        own = f"nat-{name}"
         return (NatBox(f"{own}-own" if own in boxes else own),)
 
     def _place_nats(self, ways: dict[str, tuple[NatBox, ...]]) -> None:
@@ -163,10 +167,10 @@ class _Placing:
             outer = ""
             for box in way:
                 if box.name not in self.nats:
-                    self._place_nat(box, outer, self.network.by_name[name])
+                    self._place_nat(box, outer, self.network.by_name.get(name))
                 outer = box.name
 
-    def _place_nat(self, box: NatBox, outer: str, host: Host) -> None:
+    def _place_nat(self, box: NatBox, outer: str, host: Host | None) -> None:
         subnet = next(self.subnets)
         inner6 = ip_network(f"{next(self.sites).network_address}/64")
         inner = (ip_interface(f"{subnet[1]}/{subnet.prefixlen}"), ip_interface(f"{inner6[1]}/64"))
@@ -203,6 +207,10 @@ class _Placing:
             prefix = whole_prefix(delegate, self.lock)
             if delegate.source == host and prefix is not None:
                 yield delegate, prefix
+
+    def _place_device(self, name: str, way: tuple[NatBox, ...]) -> HostNode:
+        link = self.links.get(name, LabLink(name))
+        return HostNode(name, DEVICE_UPLINK, self._join(way[-1].name if way else "", link, None))
 
     def _join(self, outer: str, link: LabLink, host: Host | None) -> Attachment:
         """Attach a node behind a NAT or, without one, to the internet; `host` may say with which address."""

@@ -14,7 +14,11 @@ from warren.model.prefix import Address, Family, Prefix
 
 @dataclass(frozen=True, slots=True)
 class DeviceLock:
-    """A tunnel device of a host: `peer` is empty for the shared device, else the host it is kept for."""
+    """A tunnel device of a host: `peer` is empty for the shared device, else the host it is kept for.
+
+    The one that holds devices of `devices:` is kept for `devices:HOST`, the host whose endpoint they dial; where that
+    is a gateway, `port` is also the one published there.
+    """
 
     peer: str
     name: str
@@ -95,13 +99,36 @@ class HostLock:
         raise KeyError(portal)
 
 
+@dataclass(frozen=True, slots=True)
+class GuestLock:
+    """What a device of `devices:` was allotted: an address per overlay prefix."""
+
+    name: str
+    addresses: tuple[Address, ...]
+
+    def address(self, family: Family) -> Address | None:
+        """Give its overlay address of a family."""
+        return next((address for address in self.addresses if address.version == family), None)
+
+
+def kept_for_devices(dialled: str) -> str:
+    """Name what a host keeps the tunnel device for that holds the devices which dial a host."""
+    return f"devices:{dialled}"
+
+
 @dataclass(frozen=True)
 class Lock:
     """The whole lock file."""
 
     hosts: tuple[HostLock, ...] = ()
+    guests: tuple[GuestLock, ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, HostLock]:
         """Host locks by name."""
         return {host.name: host for host in self.hosts}
+
+    @cached_property
+    def guest_by_name(self) -> dict[str, GuestLock]:
+        """What devices of `devices:` were allotted, by their names."""
+        return {guest.name: guest for guest in self.guests}

@@ -23,6 +23,10 @@ class MappedPrefix:
         """Give what others call a part of the subnet; None for what does not lie in it."""
         return moved(prefix, self.own, self.seen) if covers(self.own, prefix) else None
 
+    def inward(self, prefix: Prefix) -> Prefix | None:
+        """Give what others' words for a part of the subnet mean at home; None for what does not lie in it."""
+        return moved(prefix, self.seen, self.own) if covers(self.seen, prefix) else None
+
 
 def moved(prefix: Prefix, source: Prefix, target: Prefix) -> Prefix:
     """Give the part of `target` that a part of `source` is: the same distance from the beginning, the same length."""

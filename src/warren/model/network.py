@@ -181,7 +181,7 @@ class Device:
 
     Its tunnel ends at the host `into`, through the gateway `via` where `into` cannot be dialled itself. It may
     begin flows to `reach` and nothing else; `full_tunnel`: also to the internet, by the uplink of `into`. `dns` are
-    the resolvers it is told.
+    the resolvers it is told. `mtu` is the most its tunnel may carry, where its own way to the internet is narrow.
     """
 
     name: str
@@ -191,6 +191,7 @@ class Device:
     reach: tuple[Place, ...] = ()
     full_tunnel: bool = False
     dns: tuple[Address, ...] = ()
+    mtu: int | None = None
     at: Where | None = None
 
 
@@ -412,6 +413,37 @@ class Network:
         if self.by_name[here].endpoint is not None or self.by_name[there].endpoint is not None:
             return there
         return self.hub if self.hub and self.hub not in (here, there) else None
+
+    @cached_property
+    def devices_by_name(self) -> dict[str, Device]:
+        """Devices by name."""
+        return {device.name: device for device in self.devices}
+
+    @cached_property
+    def guests(self) -> dict[str, dict[str, tuple[Device, ...]]]:
+        """For each host the devices whose tunnel ends there, by the host they dial: itself or a gateway."""
+        found: dict[str, dict[str, tuple[Device, ...]]] = {}
+        for device in self.devices:
+            held = found.setdefault(device.into, {})
+            dialled = self.dials(device)
+            held[dialled] = (*held.get(dialled, ()), device)
+        return found
+
+    def dials(self, device: Device) -> str:
+        """Name the host whose endpoint a device dials; empty if there is none, or if several gateways could be it.
+
+        That is the host its tunnel ends at, where that has an endpoint. Otherwise the gateway that publishes to it, the
+        hub, or the only host that has an endpoint.
+        """
+        if device.via or device.into not in self.by_name:
+            return device.via
+        if self.by_name[device.into].endpoint is not None:
+            return device.into
+        gateways = {publish.gateway for publish in self.publishes if publish.to.host == device.into}
+        if not gateways:
+            able = [host.name for host in self.hosts if host.endpoint is not None]
+            gateways = {self.hub} if self.hub not in ("", device.into) else set(able)
+        return gateways.pop() if len(gateways) == 1 else ""
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:

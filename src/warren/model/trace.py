@@ -262,6 +262,7 @@ class HopKind(StrEnum):
     """What a node is."""
 
     HOST = "host"
+    DEVICE = "device"  # of `devices:`, on which warren does not run
     NAT = "nat"
     CLIENT = "client"
     INTERNET = "internet"

@@ -4,7 +4,8 @@ The same value tells the lab what to build and walk what lies between two uplink
 
           internet ── answers on any address ──┬── nyc            (on the internet)
                                                ├── cgnat ── box ── paris   (behind two NATs)
-          clients on each host's LANs          └── tokyo
+          clients on each host's LANs          ├── tokyo
+                                               └── nat-phone ── phone      (a device of `devices:`)
 
 NATs translate IPv4. IPv6 is routed through them behind a stateful firewall with the same filtering (RFC 6092),
 as home routers do.
@@ -43,7 +44,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class HostNode:
-    """A warren host: `uplink` is the device that is attached.
+    """A warren host, or a device of `devices:`; `uplink` is the device that is attached.
 
     `masquerades` are the LAN prefixes whose ordinary way out the host's owner translates to the uplink's
     address (not warren's doing; blueprint section 1, defaults).
@@ -101,11 +102,17 @@ class World:
     nats: tuple[NatNode, ...] = ()
     clients: tuple[Client, ...] = ()
     names: tuple[tuple[str, tuple[Address, ...]], ...] = ()
+    devices: tuple[HostNode, ...] = ()
+
+    @property
+    def machines(self) -> tuple[HostNode, ...]:
+        """All that has an uplink and tunnels: hosts and devices."""
+        return self.hosts + self.devices
 
     @cached_property
     def host_by_name(self) -> dict[str, HostNode]:
-        """Host nodes by name."""
-        return {node.name: node for node in self.hosts}
+        """The nodes of hosts and devices by name, which are one namespace."""
+        return {node.name: node for node in self.machines}
 
     @cached_property
     def nat_by_name(self) -> dict[str, NatNode]:
@@ -118,7 +125,7 @@ class World:
         return {client.name: client for client in self.clients}
 
     def behind(self, host: str) -> tuple[NatNode, ...]:
-        """Give the NATs in front of a host, the innermost first."""
+        """Give the NATs in front of a host or a device, the innermost first."""
         found: list[NatNode] = []
         upstream = self.host_by_name[host].attachment.upstream
         while upstream:

@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from warren.core.check import addresses, delegates, dialling, expects, hosts, lab, maps, portals, publishes, sources
+from warren.core.check import (
+    addresses,
+    delegates,
+    devices,
+    dialling,
+    expects,
+    hosts,
+    lab,
+    maps,
+    portals,
+    publishes,
+    sources,
+)
 from warren.core.check.locked import locked
 from warren.core.check.subject import Check, Subject
 from warren.core.diagnostics import has_errors, in_order
@@ -20,6 +32,7 @@ from warren.model.network import Network
 CHECKS: tuple[Check, ...] = (
     *hosts.CHECKS,
     *dialling.CHECKS,
+    *devices.CHECKS,
     *addresses.CHECKS,
     *maps.CHECKS,
     *portals.CHECKS,

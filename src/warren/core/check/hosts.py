@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.check.subject import Check, Subject, finding, several
-from warren.core.compile.devices import ETHERNET, OVERHEAD
 from warren.core.compile.fabric import Fabric
+from warren.core.compile.mtu import ETHERNET, OVERHEAD
 from warren.model.diagnostic import Diagnostic
 from warren.model.lock import Lock
 from warren.model.network import Host
@@ -72,6 +72,8 @@ def mtu(subject: Subject) -> Iterator[Diagnostic]:
     families = Fabric(network, Lock()).endpoint_family
     other_than_ipv4 = {name for name, family in families.items() if family is not Family.IPV4}
     for link in network.lab.links if network.lab is not None else ():
+        if link.host not in network.by_name:  # a device, of which core.check.devices knows
+            continue
         here = network.by_name[link.host]
         if here.mtu is not None or link.mtu > ETHERNET or not (families.keys() - {here.name} or here.endpoint):
             continue

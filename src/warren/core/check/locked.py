@@ -50,8 +50,11 @@ def _unseen(subject: Subject, wanted: Lock) -> Iterator[Diagnostic]:
 def _difference(lock: Lock, wanted: Lock) -> str:
     """Say in what a lock falls short, the most telling first."""
     new = [host.name for host in wanted.hosts if host.name not in lock.by_name]
+    new += [guest.name for guest in wanted.guests if guest.name not in lock.guest_by_name]
     gone = [host.name for host in lock.hosts if host.name not in wanted.by_name]
+    gone += [guest.name for guest in lock.guests if guest.name not in wanted.guest_by_name]
     changed = [host.name for host in wanted.hosts if host.name in lock.by_name and lock.by_name[host.name] != host]
+    moved = [guest.name for guest in wanted.guests if guest.name not in new and guest not in lock.guests]
     parts = []
     if new:
         parts.append(f"it does not have {several(new)} yet")
@@ -61,13 +64,23 @@ def _difference(lock: Lock, wanted: Lock) -> str:
         parts += [_of_host(lock.by_name[name], wanted.by_name[name]) for name in changed]
     elif changed:
         parts.append(f"{several(changed)} need something else than it holds")
+    if moved:
+        parts.append(f"{several(moved)} need{'s' if len(moved) == 1 else ''} other addresses than it has there")
     return ", and ".join(parts) or "its entries are in another order"
+
+
+def _towards(peer: str) -> str:
+    """Say whom a tunnel device is kept for."""
+    _, guests, dialled = peer.partition(":")
+    if guests:
+        return f"for the devices that dial `{dialled}` "
+    return f"towards `{peer}` " if peer else ""
 
 
 def _of_host(held: HostLock, wanted: HostLock) -> str:
     old, new = ({device.peer: device for device in lock.devices} for lock in (held, wanted))
     for peer, device in new.items():
-        towards = f"towards `{peer}` " if peer else ""
+        towards = _towards(peer)
         if peer not in old:
             return f"`{wanted.name}` needs a device {towards}of its own"
         if old[peer].port != device.port:
@@ -75,7 +88,9 @@ def _of_host(held: HostLock, wanted: HostLock) -> str:
         if old[peer].name != device.name:
             return f"the device `{old[peer].name}` of `{wanted.name}` has to be called `{device.name}`"
     if old.keys() != new.keys():
-        return f"`{wanted.name}` no longer needs a device towards {several(sorted(old.keys() - new.keys()))}"
+        gone = sorted(old.keys() - new.keys())
+        kept_for = f"towards {several(gone)}" if len(gone) > 1 else _towards(gone[0]).rstrip()
+        return f"`{wanted.name}` no longer needs a device {kept_for}"
     if held.addresses != wanted.addresses:
         return f"`{wanted.name}` needs other addresses than it has there"
     if held.maps != wanted.maps:

@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.host import compile_in
 from warren.core.compile.ledger import LedgerNeeds, ledger_needs, sequential_ledger
+from warren.core.compile.stock import compile_device
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings
 
-__all__ = ["LedgerNeeds", "compile_host", "compile_network", "ledger_needs", "sequential_ledger"]
+__all__ = [
+    "LedgerNeeds",
+    "compile_device",
+    "compile_devices",
+    "compile_host",
+    "compile_network",
+    "ledger_needs",
+    "sequential_ledger",
+]
 
 
 def compile_network(network: Network, lock: Lock, surroundings: Mapping[str, Surroundings]) -> dict[str, HostState]:
@@ -22,6 +31,11 @@ def compile_network(network: Network, lock: Lock, surroundings: Mapping[str, Sur
         host.name: compile_in(fabric, host.name, surroundings.get(host.name, Surroundings(stated=True)))
         for host in network.hosts
     }
+
+
+def compile_devices(network: Network, lock: Lock, surroundings: Mapping[str, Surroundings]) -> dict[str, HostState]:
+    """Compile the own side of every device of `devices:`."""
+    return {device.name: compile_device(network, lock, device.name, surroundings) for device in network.devices}
 
 
 def compile_host(network: Network, lock: Lock, host: str, surroundings: Surroundings) -> HostState:

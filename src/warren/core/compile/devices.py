@@ -9,14 +9,12 @@ from __future__ import annotations
 from ipaddress import ip_interface
 
 from warren.core.compile.here import Here
+from warren.core.compile.mtu import ETHERNET, guests_mtu, tunnel_mtu
 from warren.model.key import SecretRef
-from warren.model.network import Endpoint, Host
+from warren.model.network import Device, Endpoint, Host
 from warren.model.prefix import Family, Prefix
 from warren.model.state import OUTER_MARK, Peer, WgInterface
 
-ETHERNET = 1500
-# WireGuard's overhead (its paper, section 5.4): IP header, UDP 8, type and counter 16, tag 16.
-OVERHEAD = {Family.IPV4: 60, Family.IPV6: 80}
 KEEPALIVE = 25  # seconds; under the 30 s that many NATs keep a UDP mapping
 
 
@@ -28,6 +26,10 @@ def lay_devices(here: Here) -> tuple[WgInterface, ...]:
         name = here.device(host.name)
         peers[name].append(_peer(here, host))
         mtu[name] = min(mtu.get(name, ETHERNET), link_mtu(here, host))
+    for guests in here.guests:
+        peers[guests.device] = [_guest(here, device) for device in guests.members]
+        mtu[guests.device] = guests_mtu(here.fabric, here.host.name, guests.dialled, guests.members, here.uplinks)
+    unmarked = {guests.device for guests in here.guests if guests.nested}
     addresses = tuple(ip_interface(address) for address in here.locked.addresses if address.version in here.carried)
     return tuple(
         WgInterface(
@@ -35,7 +37,7 @@ def lay_devices(here: Here) -> tuple[WgInterface, ...]:
             public_key=here.host.key,
             private_key=SecretRef(here.host.private_key),
             listen_port=device.port,
-            fwmark=OUTER_MARK,
+            fwmark=0 if device.name in unmarked else OUTER_MARK,
             mtu=mtu[device.name],
             addresses=addresses,
             peers=tuple(peers[device.name]),
@@ -46,16 +48,8 @@ def lay_devices(here: Here) -> tuple[WgInterface, ...]:
 
 
 def link_mtu(here: Here, peer: Host) -> int:
-    """Compute the MTU of the tunnel to a peer: the uplink's less the overhead, or what either end writes out.
-
-    Without a literal IPv4 endpoint the outer packets may be IPv6, whose header is 20 bytes longer.
-    """
-    families = here.fabric.endpoint_family
-    known = {families[name] for name in (here.host.name, peer.name) if name in families}
-    overhead = OVERHEAD[Family.IPV4 if known == {Family.IPV4} else Family.IPV6]
-    link = here.surroundings.link_by_name.get(here.host.uplink)
-    computed = here.host.mtu or (link.mtu if link else ETHERNET) - overhead
-    return min(computed, peer.mtu or computed)
+    """Give the MTU of the tunnel to a peer."""
+    return tunnel_mtu(here.fabric, here.host, peer, here.uplinks)
 
 
 def _peer(here: Here, peer: Host) -> Peer:
@@ -72,6 +66,13 @@ def _peer(here: Here, peer: Host) -> Peer:
         psk_fingerprint=dict(here.surroundings.secrets).get(psk_path, "") if psk_path else "",
         name=peer.name,
     )
+
+
+def _guest(here: Here, device: Device) -> Peer:
+    """A device of `devices:`, which dials and is never dialled."""
+    own = here.fabric.guest_addresses(device.name)
+    carried = tuple(address for address in own if address.version in here.carried)
+    return Peer(public_key=device.key, allowed_ips=carried, name=device.name)
 
 
 def any_address(here: Here, peer: str) -> tuple[Family, ...]:

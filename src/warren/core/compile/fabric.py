@@ -144,9 +144,21 @@ class Fabric:
     def _addresses(self) -> dict[str, tuple[Prefix, ...]]:
         return {host.name: tuple(host_prefix(address) for address in host.addresses) for host in self.lock.hosts}
 
+    def guest_addresses(self, device: str) -> tuple[Prefix, ...]:
+        """Give the overlay addresses of a device of `devices:` as host prefixes."""
+        return tuple(host_prefix(address) for address in self.lock.guest_by_name[device].addresses)
+
+    @cached_property
+    def _guests(self) -> dict[str, tuple[Prefix, ...]]:
+        """For each host the addresses of the devices whose tunnel ends there."""
+        found: dict[str, tuple[Prefix, ...]] = {}
+        for device in self.network.devices:
+            found[device.into] = found.get(device.into, ()) + self.guest_addresses(device.name)
+        return found
+
     def belongings(self, host: str) -> tuple[Prefix, ...]:
-        """Give the prefixes that are reached at a host: its overlay addresses and announced LANs."""
-        return self.addresses(host) + self.announced.get(host, ())
+        """Give the prefixes that are reached at a host: its overlay addresses, its devices' and announced LANs."""
+        return self.addresses(host) + self._guests.get(host, ()) + self.announced.get(host, ())
 
     def reached(self, host: str, peer: str) -> tuple[Prefix, ...]:
         """List the prefixes that a host reaches through a peer, those the peer carries as hub included."""

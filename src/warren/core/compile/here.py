@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from warren.core.compile.fabric import Fabric, by_family
+from warren.core.compile.guests import Guests, guests_of
 from warren.core.compile.ledger import gateway_mark
+from warren.core.compile.mtu import Uplinks
 from warren.core.compile.openings import Opening, openings
 from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
 from warren.core.compile.publishes import kept_gateways
@@ -58,8 +60,19 @@ class Here:
     @cached_property
     def devices(self) -> tuple[str, ...]:
         """All our devices that have a peer, the shared one first."""
-        used = {self.device(peer.name) for peer in self.peers}
+        used = {self.device(peer.name) for peer in self.peers} | {guests.device for guests in self.guests}
         return tuple(device.name for device in self.locked.devices if device.name in used)
+
+    @cached_property
+    def guests(self) -> tuple[Guests, ...]:
+        """The devices of `devices:` whose tunnel ends here, by the host they dial."""
+        return guests_of(self.fabric, self.host.name)
+
+    @property
+    def uplinks(self) -> Uplinks:
+        """The MTU of our uplink, if it is there."""
+        link = self.surroundings.link_by_name.get(self.host.uplink)
+        return {self.host.name: link.mtu} if link is not None else {}
 
     @cached_property
     def entering(self) -> tuple[Way, ...]:

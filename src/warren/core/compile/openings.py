@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.publishes import claims, families_of, flatten, published_at
 from warren.model.firewall import PortTo
-from warren.model.network import Place, PlaceKind, Publish, SourceKept
+from warren.model.lock import kept_for_devices
+from warren.model.network import Place, PlaceKind, PortRange, Publish, SourceKept
 from warren.model.prefix import Address, Family
 
 
@@ -60,11 +61,12 @@ def openings(fabric: Fabric, gateway: str) -> tuple[Opening, ...]:
 
 def _of_family(fabric: Fabric, gateway: str, family: Family) -> Iterator[Opening]:
     led: dict[Place, tuple[Address, Address]] = {}
-    for publish in published_at(fabric.network, gateway):
+    at = (*published_at(fabric.network, gateway), *_for_guests(fabric, gateway))
+    for publish in at:
         addresses = target(fabric, publish.to, family) if family in families_of(fabric.network, publish) else None
         if addresses is not None:
             led[publish.to] = addresses
-    here = [publish for publish in published_at(fabric.network, gateway) if publish.to in led]
+    here = [publish for publish in at if publish.to in led]
     for proto in ("tcp", "udp", "icmp"):
         for first, last, claim in flatten(claims(here, proto)):
             for low, high, port in _ports(first, last, claim.ports.first, claim.ports.to):
@@ -72,6 +74,14 @@ def _of_family(fabric: Fabric, gateway: str, family: Family) -> Iterator[Opening
     for publish in here:
         if publish.ports is None:
             yield Opening(publish, family, *led[publish.to])
+
+
+def _for_guests(fabric: Fabric, gateway: str) -> Iterator[Publish]:
+    """The port that devices dial at a gateway leads to the host where their tunnel ends, at the very same port."""
+    for host, groups in fabric.network.guests.items():
+        if gateway in groups and gateway != host:
+            port = fabric.locked(host).device(kept_for_devices(gateway)).port
+            yield Publish(gateway, Place(PlaceKind.HOST, host), (PortRange("udp", port, port),))
 
 
 def _ports(first: int, last: int, begin: int, to: tuple[int, int] | None) -> Iterator[tuple[int, int, int]]:

@@ -33,21 +33,27 @@ def published_at(network: Network, gateway: str) -> tuple[Publish, ...]:
 
 
 def gateways_of(network: Network, host: str) -> tuple[str, ...]:
-    """List the gateways that publish something of a host, sorted by name."""
-    return tuple(sorted({publish.gateway for publish in network.publishes if publish.to.host == host}))
+    """List the gateways that publish something of a host, sorted by name; the port of devices that dial one is such."""
+    publishing = {publish.gateway for publish in network.publishes if publish.to.host == host}
+    return tuple(sorted(publishing | _dialled(network, host)))
 
 
 def kept_gateways(network: Network, host: str) -> tuple[str, ...]:
-    """List the gateways from which packets with any source come to a host, sorted by name."""
-    return tuple(
-        sorted(
-            {
-                publish.gateway
-                for publish in network.publishes
-                if publish.to.host == host and publish.source is SourceKept.KEPT
-            }
-        )
-    )
+    """List the gateways from which packets with any source come to a host, sorted by name.
+
+    So do the outer packets of devices whose tunnel ends at the host behind a gateway that they dial.
+    """
+    publishing = {
+        publish.gateway
+        for publish in network.publishes
+        if publish.to.host == host and publish.source is SourceKept.KEPT
+    }
+    return tuple(sorted(publishing | _dialled(network, host)))
+
+
+def _dialled(network: Network, host: str) -> set[str]:
+    """The gateways through which devices dial a host."""
+    return {gateway for gateway in network.guests.get(host, {}) if gateway not in ("", host)}
 
 
 def gateway_names(network: Network, host: str) -> tuple[Endpoint, ...]:

@@ -25,6 +25,9 @@ def _near(here: Here) -> list[Route]:
         own = here.fabric.belongings(peer.name) + here.fabric.chains_back(here.host.name, peer.name)
         for group in (own, *here.fabric.carried(here.host.name, peer.name)):
             routes += here.fabric.shared.routes(group, table, device)
+    for guests in here.guests:
+        addresses = (address for one in guests.members for address in here.fabric.guest_addresses(one.name))
+        routes += [Route(address, table, guests.device) for address in addresses if address.version in here.carried]
     for family in here.usable:
         routes += here.fabric.shared.routes(here.near(family), table)
     routes += here.fabric.shared.routes(here.apart, table)

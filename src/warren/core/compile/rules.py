@@ -119,6 +119,10 @@ def _family_rules(here: Here, family: Family) -> Iterator[Rule]:
     for gateway in here.gateways:
         table = here.ledger.table(exit_table(here.device(gateway)))
         yield rule(Step.MARKS, table, mark=here.gateway_mark(gateway), mark_mask=MARK_MASK, action=_does(here, family))
+    for guests in here.guests:
+        if guests.nested:  # WireGuard's answers go where the devices wait for them: into the gateway's tunnel
+            table = here.ledger.table(exit_table(here.device(guests.dialled)))
+            yield rule(Step.MARKS, table, iif="lo", ipproto="udp", sport=guests.port)
     yield rule(Step.MARKED, action=Action.UNREACHABLE, mark_mask=MARK_MASK, invert=True)
     yield from _through(here, family, rule)
     yield from _entering(here, family, rule)
@@ -141,6 +145,7 @@ def _through(here: Here, family: Family, rule: _Maker) -> Iterator[Rule]:
             continue
         for address in _of_addresses(family, here.chain(way)):
             yield rule(Step.RELAY, exit_of(here, way, at), iif=device, source=address)
+    exiting.update(guests.device for guests in here.guests if any(one.full_tunnel for one in guests.members))
     for device in sorted(exiting):
         yield rule(Step.EXIT, iif=device)
 

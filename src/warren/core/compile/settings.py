@@ -56,7 +56,7 @@ def _steers(way: Way) -> bool:
 def forwards(here: Here) -> bool:
     """Say whether any packet of the network passes through the host."""
     entering = any(way.portal.source.lan for way in here.entering)
-    return bool(here.host.lans or here.through or here.is_hub or entering or here.openings)
+    return bool(here.host.lans or here.through or here.is_hub or here.guests or entering or here.openings)
 
 
 def _in_sysctl(device: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from warren.core.diagnostics import finding, has_errors, in_order
 from warren.core.parse.addresses import overlay_prefix
 from warren.core.parse.delegates import DELEGATE_KEYS, delegates
+from warren.core.parse.devices import DEVICE_KEYS, devices
 from warren.core.parse.expects import EXPECT_KEYS, WHEN_KEYS, expects
 from warren.core.parse.hosts import HOST_KEYS, LAN_KEYS, hosts
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
@@ -38,6 +39,7 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
     "network": Key(network_name, required=True),
     "overlay": Key(each(overlay_prefix, single=True), required=True),
     "hosts": Key(hosts, required=True),
+    "devices": Key(devices),
     "hub": Key(_hub),
     "portals": Key(portals),
     "publish": Key(publishes),
@@ -51,6 +53,7 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "network": NETWORK_KEYS,
     "host": HOST_KEYS,
     "lan": LAN_KEYS,
+    "device": DEVICE_KEYS,
     "portal": PORTAL_KEYS,
     "publish": PUBLISH_KEYS,
     "delegate": DELEGATE_KEYS,
@@ -135,5 +138,6 @@ def _network(root: Table, reading: Reading) -> Network | None:
         expects=values.get("expect", ()),
         lab=values.get("lab"),
         delegates=values.get("delegate", ()),
+        devices=values.get("devices", ()),
         file=reading.file,
     )

@@ -39,7 +39,7 @@ def target(node: Node, what: str, reading: Reading) -> Target | None:
         says = f"{show(written)} is written with a colon before the port."
         reading.note("W082", text.where, says, f"Write `{host.strip('[]')[:64]} tcp/{number[:5]}`.")
         return None
-    if "." in written and written.partition(".")[0] not in reading.hosts and is_dns_name(written):
+    if "." in written and not reading.knows(written.partition(".")[0]) and is_dns_name(written):
         return Target(name=written.lower().removesuffix("."), proto=proto, port=port)
     there = place_of(text, written, reading)
     return None if there is None else Target(place=there, proto=proto, port=port)

@@ -33,8 +33,8 @@ def nats(node: Node, what: str, reading: Reading) -> tuple[NatBox, ...] | None:
     found = []
     for key, value in named(got, reading):
         reading.nats[key.text] = key.where
-        if check_name(key, "A NAT", reading) and key.text in reading.hosts:
-            says = f"A NAT is called {show(key.text)}, but so is a host."
+        if check_name(key, "A NAT", reading) and reading.knows(key.text):
+            says = f"A NAT is called {show(key.text)}, but so is a {'host' if key.text in reading.hosts else 'device'}."
             reading.note("W020", key.where, says, "Choose another name.")
         values = entry(value, f"the NAT {show(key.text)}", reading, NAT_KEYS) or {}
         found.append(NatBox(name=key.text, at=key.where, **values))
@@ -42,19 +42,19 @@ def nats(node: Node, what: str, reading: Reading) -> tuple[NatBox, ...] | None:
 
 
 def _by_host(node: Node, what: str, reading: Reading, read: Callable[[Scalar, Node], T | None]) -> tuple[T, ...] | None:
-    """Read a mapping whose keys are hosts of the file."""
+    """Read a mapping whose keys are hosts or devices of the file."""
     got = table(node, what, reading, "Write `{HOST: …}`.")
     if got is None:
         return None
     found = []
     for key, value in named(got, reading):
-        if key.text in reading.hosts:
+        if reading.knows(key.text):
             one = read(key, value)
             if one is not None:
                 found.append(one)
         else:
             says = f"There is no host called {show(key.text)}."
-            reading.note("W061", key.where, says, reading.meant(key.text, reading.hosts))
+            reading.note("W061", key.where, says, reading.meant(key.text, reading.machines))
     return tuple(found)
 
 

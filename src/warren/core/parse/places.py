@@ -1,4 +1,4 @@
-"""Places: `host`, `host.lan`, `host.address-or-prefix`, `host.lan.MAC` and `internet`.
+"""Places: `host`, `host.lan`, `host.address-or-prefix`, `host.lan.MAC`, `device` and `internet`.
 
 Device names may hold dots themselves (`nyc.eth0.10`), so a LAN is found by the longest name that fits.
 """
@@ -20,7 +20,7 @@ INTERNET = RESERVED[0]
 _NO_PLACE = re.compile(r"[\s/\\@,;]")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MAC_LIKE = re.compile(r"[0-9a-f]{1,2}([:-][0-9a-f]{1,2}){4,}|[0-9a-f]{4}(\.[0-9a-f]{4}){2}|[0-9a-f]{12}")
-FORMS = "Write `HOST`, `HOST.LAN`, `HOST.ADDRESS`, `HOST.LAN.MAC` or `internet`."
+FORMS = "Write `HOST`, `HOST.LAN`, `HOST.ADDRESS`, `HOST.LAN.MAC`, `DEVICE` or `internet`."
 
 
 def place(node: Node, what: str, reading: Reading) -> Place | None:
@@ -56,6 +56,9 @@ def known_host(text: Scalar, name: str, reading: Reading) -> bool:
         reading.note("W064", text.where, says, f"Write `{host}`.")
     elif name == INTERNET:
         reading.note("W064", text.where, "Only a host can stand here, and the internet is none.", "Name a host.")
+    elif name in reading.devices:
+        says = f"Only a host can stand here, and {show(name)} is a device: warren does not run on it."
+        reading.note("W064", text.where, says, "Name a host.")
     else:
         where = text.part(text.text.find(name), len(name))
         reading.note("W061", where, f"There is no host called {show(name)}.", reading.meant(name, reading.hosts))
@@ -70,13 +73,21 @@ def place_of(text: Scalar, written: str, reading: Reading) -> Place | None:
     if not host or (dot and not rest) or _NO_PLACE.search(host):
         reading.note("W060", text.where, f"{show(written)} is not a place.", FORMS)
         return None
+    if host in reading.devices:
+        if not dot and reading.devices[host] not in reading.hosts:
+            return None  # its `into:` is wrong, and that was noted
+        if not dot:
+            return Place(PlaceKind.DEVICE, reading.devices[host], device=host, at=text.where)
+        says = f"`{host}` is a device, and nothing is known to be behind it."
+        reading.note("W060", text.where, says, f"Write `{host}`.")
+        return None
     if host not in reading.hosts:
         if looks_numeric(written):
             says = f"{show(written)} is an address, but whose LAN it is on is not said."
             reading.note("W060", text.where, says, "Put the host's name before it: `HOST.ADDRESS`.")
         else:
             says = f"There is no host called {show(host)}."
-            reading.note("W061", text.part(0, len(host)), says, reading.meant(host, reading.hosts))
+            reading.note("W061", text.part(0, len(host)), says, reading.meant(host, reading.machines))
         return None
     if not dot:
         return Place(PlaceKind.HOST, host, at=text.where)

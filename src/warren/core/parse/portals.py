@@ -64,6 +64,10 @@ def portal(node: Node, what: str, reading: Reading) -> Portal | None:
         says = "Nothing can enter a portal from the internet."
         reading.note("W064", source.at, says, "Name a host, a LAN, or a machine on a LAN.")
         return None
+    if source.kind is PlaceKind.DEVICE:
+        says = f"A portal is entered at a host, and `{source.device}` is a device."
+        reading.note("W064", source.at, says, f"With `full_tunnel: true` it leaves by the uplink of `{source.host}`.")
+        return None
     if len(reading.found) > before and len(values.get("via", ())) != _written(node, "via"):
         return None
     return Portal(

@@ -27,7 +27,7 @@ PATIENCE = 50_000  # names that one run compares with misspelt ones: guesses cos
 SHOWN = 44  # characters of a text from the file that a message repeats
 
 # Words of the language of network files that this version does not have (issue: refused, never ignored).
-LATER = frozenset(("devices", "rendezvous", "lists", "knock", "dns", "dhcp", "wifi", "resolves"))
+LATER = frozenset(("rendezvous", "lists", "knock", "dns", "dhcp", "wifi", "resolves"))
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Reading:
     file: str
     found: list[Diagnostic] = field(default_factory=list)
     hosts: dict[str, KnownHost] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)  # by name, the host each one's tunnel ends at
     nats: dict[str, Where] = field(default_factory=dict)
     patience: int = PATIENCE
 
@@ -60,6 +61,15 @@ class Reading:
         elif len(self.found) == MAX_FINDINGS:
             says = f"There are more than {MAX_FINDINGS:,} findings; from here on they are not listed."
             self.found.append(finding("W008", where, says, "Mend those that are listed, then run check again."))
+
+    def knows(self, name: str) -> bool:
+        """Say whether a host or a device has this name."""
+        return name in self.hosts or name in self.devices
+
+    @property
+    def machines(self) -> Collection[str]:
+        """The names of hosts and devices, which are one namespace."""
+        return [*self.hosts, *self.devices] if self.devices else self.hosts
 
     def nearest(self, text: str, names: Collection[str]) -> str:
         """Say which name was probably meant: a sentence for a hint, or nothing."""

@@ -1,4 +1,4 @@
-"""Whose files are rendered: a host of the network, compiled for a machine of which nothing is known.
+"""Whose files are rendered: a host or a device of the network, compiled for a machine of which nothing is known.
 
 Nobody can look at that machine, so its surroundings are the stated worst case: an uplink of 1500 bytes, a strict
 reverse-path filter, no foreign rules, a ledger that is this network's alone.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from warren.core.compile import compile_host
+from warren.core.compile import compile_device, compile_host
 from warren.core.diagnostics import finding
 from warren.core.render.tree import Rendered, Secret
 from warren.model.diagnostic import Diagnostic, Where
@@ -20,11 +20,13 @@ from warren.model.surroundings import Surroundings
 
 def subjects(network: Network) -> tuple[str, ...]:
     """Name all that can be rendered."""
-    return tuple(network.by_name)
+    return (*network.by_name, *network.devices_by_name)
 
 
 def state_of(network: Network, lock: Lock, name: str) -> HostState:
     """Compile one of `subjects`; KeyError if it is none."""
+    if name in network.devices_by_name:
+        return compile_device(network, lock, name, {})
     if name not in network.by_name:
         raise KeyError(name)
     return compile_host(network, lock, name, Surroundings(stated=True))
@@ -34,7 +36,8 @@ def findings(
     network: Network, name: str, target: str, rendered: Rendered, missing: Iterable[Secret]
 ) -> tuple[Diagnostic, ...]:
     """Tell what the files do not say, and which keys are still to be put into them; all at the host's own line."""
-    at = network.by_name[name].at if name in network.by_name else None
+    subject = network.by_name.get(name) or network.devices_by_name.get(name)
+    at = subject.at if subject is not None else None
     return tuple(_findings(at or Where(network.file, 1, 1), name, target, rendered, missing))
 
 

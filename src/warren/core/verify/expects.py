@@ -148,7 +148,7 @@ def _undelivered(trace: Trace) -> str:
 def _ended_at(trace: Trace, spot: Spot) -> bool:
     last = trace.hops[-1]
     if isinstance(spot, OnHost):
-        return last.kind is HopKind.HOST and last.node == spot.host
+        return last.kind in (HopKind.HOST, HopKind.DEVICE) and last.node == spot.host
     if isinstance(spot, OnLan):
         return last.kind is HopKind.CLIENT and last.node == spot.client.name
     return trace.disposition is Disposition.EXITED

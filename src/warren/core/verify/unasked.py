@@ -7,12 +7,17 @@ from collections.abc import Iterable, Iterator
 from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import Walker
 from warren.core.walk.tunnel import OVERHEAD
-from warren.model.network import Host, Network
+from warren.model.network import Device, Host, Network
 from warren.model.prefix import Prefix, span_of, subtract
 from warren.model.state import WgInterface
 from warren.model.trace import Disposition, Trace
 
 MIN_IPV6_MTU = 1280  # RFC 8200 section 5
+
+
+def _machines(network: Network) -> tuple[Host | Device, ...]:
+    """All that has tunnels."""
+    return (*network.hosts, *network.devices)
 
 
 def judge_loops(traces: Iterable[tuple[str, Trace]]) -> Iterator[Verdict]:
@@ -64,7 +69,7 @@ def judge_shadows(network: Network, walker: Walker) -> Iterator[Verdict]:
     """Say of every device that each allowed IP of a peer can be reached: no other peer takes all of it."""
     shadowed = allowed = 0
     expected = "every allowed IP belongs to one peer"
-    for host in network.hosts:
+    for host in _machines(network):
         for interface in walker.view(host.name).state.interfaces:
             allowed += sum(len(peer.allowed_ips) for peer in interface.peers)
             for owner, prefix, by in _shadows(interface):
@@ -111,7 +116,7 @@ def judge_mtu(network: Network, walker: Walker) -> Iterator[Verdict]:
     """Say of every tunnel that its largest packet, wrapped, fits the way uncut, and that IPv6 has its 1280 bytes."""
     short = tunnels = 0
     expected = "the largest packet of a tunnel fits the way to its peer"
-    for host in network.hosts:
+    for host in _machines(network):
         view = walker.view(host.name)
         for device in view.devices.values():
             if device.wireguard is None:
@@ -134,7 +139,7 @@ def judge_mtu(network: Network, walker: Walker) -> Iterator[Verdict]:
         yield Verdict(Kind.MTU, "MTU suffices", True, expected, all_of(tunnels, "tunnel end"))
 
 
-def _for_ipv6(host: Host) -> str:
+def _for_ipv6(host: Host | Device) -> str:
     if host.mtu is not None and host.mtu < MIN_IPV6_MTU:
         return f"write `mtu: {MIN_IPV6_MTU}` or more at {host.name}, or none"
     return "give its uplink a larger one, or the overlay no IPv6"

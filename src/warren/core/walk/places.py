@@ -26,8 +26,8 @@ def spot_of(world: World, place: Place) -> Spot:
     """Say where a place's packets start; KeyError if nobody stands there."""
     if place.kind is PlaceKind.INTERNET:
         return Outside()
-    if place.kind is PlaceKind.HOST:
-        return OnHost(place.host)
+    if place.kind in (PlaceKind.HOST, PlaceKind.DEVICE):
+        return OnHost(place.device or place.host)
     return OnLan(client_of(world, place))
 
 
@@ -40,12 +40,13 @@ def address_of(
     """
     if place.kind is PlaceKind.INTERNET:
         return STRANGER[family]
-    if place.kind is PlaceKind.HOST:
+    if place.kind in (PlaceKind.HOST, PlaceKind.DEVICE):
+        name = place.device or place.host
         if outside:
-            behind = world.behind(place.host)
+            behind = world.behind(name)
             front = behind[-1].attachment if behind and family is Family.IPV4 else None
-            return (front or world.host_by_name[place.host].attachment).address(family)
-        return lock.by_name[place.host].address(family)
+            return (front or world.host_by_name[name].attachment).address(family)
+        return _overlay_address(lock, name, family)
     client = client_of(world, place)
     address = client.address(family)
     return address if address is None or outside or asker == client.host else client.seen(address)
@@ -61,6 +62,11 @@ def names_of(world: World, source: Place, target: Target, family: Family) -> tup
             if own is not None and client.seen(own) != own:
                 found.append((place, own, client.seen(own)))
     return tuple(found)
+
+
+def _overlay_address(lock: Lock, name: str, family: Family) -> Address | None:
+    """Give the overlay address of a host or a device."""
+    return (lock.guest_by_name.get(name) or lock.by_name[name]).address(family)
 
 
 def target_address(
@@ -90,7 +96,7 @@ def _has(world: World, lock: Lock, spot: Spot, family: Family) -> bool:
         return spot.client.address(family) is not None
     if isinstance(spot, OnHost):
         uplink = world.host_by_name[spot.host].attachment.address(family)
-        return uplink is not None or lock.by_name[spot.host].address(family) is not None
+        return uplink is not None or _overlay_address(lock, spot.host, family) is not None
     return True
 
 

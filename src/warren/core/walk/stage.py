@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from warren.core.compile import compile_network
+from warren.core.compile import compile_devices, compile_network
 from warren.core.walk.scene import Scene
 from warren.core.world import place_world, surroundings_of
 from warren.model.lock import Lock
@@ -19,11 +19,12 @@ def stage(
     observed: Mapping[str, Surroundings] | None = None,
     states: Mapping[str, HostState] | None = None,
 ) -> Scene:
-    """Compile every host for the world that the file's `lab:` places it in.
+    """Compile every host and device for the world that the file's `lab:` places it in.
 
     For hosts in `observed` their real surroundings stand in; for those in `states` what they are, not should be.
     """
     world = place_world(network, lock)
-    surroundings = {host.name: surroundings_of(world, network, host.name) for host in network.hosts}
+    surroundings = {node.name: surroundings_of(world, network, node.name) for node in world.machines}
     surroundings.update(observed or {})
-    return Scene({**compile_network(network, lock, surroundings), **(states or {})}, surroundings, world)
+    compiled = compile_network(network, lock, surroundings) | compile_devices(network, lock, surroundings)
+    return Scene({**compiled, **(states or {})}, surroundings, world)

@@ -8,7 +8,7 @@ tunnel end is worked out once and kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -90,9 +90,10 @@ class Tunnels:
         """Take over the links of another scene that differs in the `changed` hosts and in what is down."""
         gone = {*changed, *self.down_hosts, *other.down_hosts}
         cut = {*self.down_tunnels, *other.down_tunnels}
+        broken = gone.union(*cut)
         for key, link in other._links.items():
             ends = {key[0], self._owners.get(key[2], "")}
-            if not ends & gone and frozenset(ends) not in cut:
+            if not ends & gone and frozenset(ends) not in cut and not (_passed(link.hops) - ends) & broken:
                 self._links[key] = link
 
     def link(self, host: HostView, device: Device, peer: Peer, answering: bool, depth: int) -> Link:
@@ -189,6 +190,11 @@ class Tunnels:
         known = self._names.get(name, ())
         reachable = [a for a in known if host.node.attachment.address(family_of(a)) is not None]
         return next(iter((*reachable, *known)), None)
+
+
+def _passed(hops: Iterable[Hop]) -> set[str]:
+    """Name the nodes that packets meet, also inside other tunnels."""
+    return {hop.node for hop in hops}.union(*(_passed(hop.outer) for hop in hops if hop.outer))
 
 
 def _link(course: Course, far: str, far_device: str, endpoint: str, learned: bool) -> Link:

@@ -58,7 +58,7 @@ class Underlay:
         self.world = world
         self._owners: dict[tuple[str, int, int], HostNode | NatNode] = {}
         self._routed: list[tuple[str, Attachment, HostNode | NatNode]] = []
-        nodes: tuple[HostNode | NatNode, ...] = (*world.hosts, *world.nats)
+        nodes: tuple[HostNode | NatNode, ...] = (*world.machines, *world.nats)
         for node in nodes:
             where = node.attachment
             for address in where.addresses:

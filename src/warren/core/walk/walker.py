@@ -223,7 +223,9 @@ class Walker:
             if device is not None and device.wireguard is not None:
                 tunnelled = enter(course, self.view(at.host), device, self.tunnels, steps, depth, answering)
         outer = tunnelled.outer if tunnelled is not None else ()
-        course.hops.append(Hop(at.host, HopKind.HOST, at.device, egress, _begun(header, steps), tuple(steps), outer))
+        course.hops.append(
+            Hop(at.host, self._kind(at.host), at.device, egress, _begun(header, steps), tuple(steps), outer)
+        )
         end = result if isinstance(result, End) else tunnelled.end if tunnelled is not None else None
         if end is not None:
             course.end(end.disposition, end.says, at.host)
@@ -234,6 +236,9 @@ class Walker:
         else:
             course.at = OnHost(at.host)
             course.end(Disposition.DELIVERED, f"at {at.host}", at.host)
+
+    def _kind(self, name: str) -> HopKind:
+        return HopKind.DEVICE if any(node.name == name for node in self.scene.world.devices) else HopKind.HOST
 
     def _untunnelled(self, course: Course, name: str, out: Out, memory: Memory) -> None:
         host = self.view(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.compile.firewall.guests import guest_chains, judge_guests, to_guests
 from warren.core.compile.firewall.publish import let_in
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
@@ -49,6 +50,7 @@ def forward_chains(here: Here) -> Iterator[Chain]:
     """Make the forward hook with a guard for each portal entered here."""
     guarded = tuple(enumerate(by_specificity(here), start=1))
     rules = [
+        *judge_guests(here, "from_devices"),
         rule(CAME_BY_TUNNEL, Goto("from_tunnels")),
         rule(came_by(here.host.uplink), LEAVES_BY_TUNNEL, Jump("from_uplink")),
     ]
@@ -65,6 +67,7 @@ def forward_chains(here: Here) -> Iterator[Chain]:
     for number, way in guarded:
         yield Chain(f"guard_{number}", tuple(_guard(here, way)))
     yield Chain("from_tunnels", tuple(_from_tunnels(here)))
+    yield from guest_chains(here)
     yield Chain("from_uplink", tuple(_from_uplink(here)))
 
 
@@ -110,6 +113,7 @@ def _from_tunnels(here: Here) -> Iterator[NftRule]:
     """What comes in by a tunnel may reach announced LANs, leave by the uplink we are exit for, or be relayed."""
     yield from _relays(here)
     yield rule(CtState(("established", "related")), Return())
+    yield from to_guests(here)
     for family in here.carried:
         lans = tuple(prefix for prefix in here.open_lans if prefix.version == family)
         if lans:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.devices import any_address
+from warren.core.compile.firewall.guests import judge_guests
 from warren.core.compile.firewall.publish import admitted
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
@@ -229,6 +230,7 @@ def _mapped(here: Here) -> Iterator[NftRule]:
 
 def _input(here: Here) -> Iterator[NftRule]:
     """Keep tunnel addresses from being reached by the uplink or a device that is not of the network."""
+    yield from judge_guests(here, "devices_in")
     inside = (*(lan.name for lan in here.host.lans if lan.name != here.host.uplink), "lo")
     for family in here.carried:
         address = here.locked.address(family)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from warren.core.compile.firewall.forward import by_specificity, exit_sources
+from warren.core.compile.firewall.guests import keep_source, masquerade_guests
 from warren.core.compile.firewall.publish import sources_of_clients
 from warren.core.compile.firewall.sets import (
     LEAVES_BY_TUNNEL,
@@ -163,11 +164,13 @@ def _own_guard(here: Here, way: Way) -> Iterator[NftRule]:
 def _srcnat(here: Here) -> Iterator[NftRule]:
     for way in (*by_specificity(here), *(way for _, way in _own_ways(here))):
         yield from _portal_source(here, way)
+    yield from keep_source(here)
     yield from sources_of_clients(here)
     yield rule(LEAVES_BY_TUNNEL, Jump("repair"))
     for family in here.carried:
         for device, sources in exit_sources(here, family, translated=True):
             yield rule(came_by(device), leaves_by(here.host.uplink), source(family, sources), Masquerade())
+    yield from masquerade_guests(here)
 
 
 def _repair(here: Here) -> Iterator[NftRule]:

@@ -91,7 +91,7 @@ def our_sources(here: Here, family: Family) -> tuple[Prefix, ...]:
         closed = [span_of(p) for p in here.own_lans if p.version == family and p not in here.announced]
         near = here.near(family)
         return tuple(prefixes_of(subtract([span_of(p) for p in near], closed), family)) if closed else near
-    own = here.fabric.addresses(here.host.name) + here.announced
+    own = here.fabric.belongings(here.host.name)
     relayed = tuple(
         address
         for way, at in here.through
