@@ -81,7 +81,9 @@ def test_a_command_runs_where_it_is_asked_to(tiny: Path) -> None:
     client = warren("lab", "exec", str(tiny), "b.lan", "--", sys.executable, "-c", asked)
     failing = warren("lab", "exec", str(tiny), "internet", "--", "sh", "-c", "exit 7")
     nobody = warren("lab", "exec", str(tiny), "c", "--", "true")
+    here = warren("lab", "exec", str(tiny), "a", "--", "pwd")
 
+    assert here.stdout == f"{os.getcwd()}\n"
     assert "192.168.6.0/24" in host.stdout
     assert "HTTP/1.0 200 OK" in client.stdout and " 198.51.100.1 " in client.stdout, "it left by a, not by b's NAT"
     assert failing.returncode == 7

@@ -142,6 +142,15 @@ journal.save(Store(Path({path!r})), Journal("net", applied=state(5, 6), pending=
 """
 
 
+def test_a_directory_that_only_root_reads_is_not_taken_for_an_empty_one(store: Store) -> None:
+    """Who may not look is told so: `down` must not say that nothing is there."""
+    store.path.mkdir()
+    (store.path / "owners").write_text("no directory can be read here")
+    with pytest.raises(HostError, match=r"cannot read .*owners, where warren remembers") as told:
+        journal.owners(store)
+    assert "Run warren as root" in told.value.remedy
+
+
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new(store: Store) -> None:
     """Killed before each system call that changes the directory: what is read is one or the other, whole."""
     old, new = Journal("net", applied=state(1)), Journal("net", applied=state(5, 6), pending=state(6))

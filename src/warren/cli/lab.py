@@ -95,7 +95,9 @@ def exec(file: str, machine: str, command: tuple[str, ...]) -> None:
 
     with _found(file) as session:
         entry = entry_command(session, machine)
-    _become((*entry, *(command[1:] if command[0] == "--" else command)))
+    words = command[1:] if command[0] == "--" else command
+    # In the same directory as here, if the machine has it: its /run is its own.
+    _become((*entry, "sh", "-c", 'cd "$0" 2>/dev/null; exec "$@"', os.getcwd(), *words))
 
 
 @lab.command(

@@ -176,7 +176,10 @@ def forget(store: Store, owner: str) -> None:
 
 def owners(store: Store) -> tuple[str, ...]:
     """Name every owner that has a journal, in order."""
-    return tuple(sorted(_owner(path.name) for path in _files(store.path / OWNERS) if (path / FILE).exists()))
+    try:
+        return tuple(sorted(_owner(path.name) for path in _files(store.path / OWNERS) if (path / FILE).exists()))
+    except OSError as error:
+        raise store.trouble(error, "read", store.path / OWNERS) from None
 
 
 def others(store: Store, owner: str) -> tuple[Journal, ...]:
