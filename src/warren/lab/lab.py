@@ -21,11 +21,12 @@ from warren.core.world import SSHD, place_world
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
 from warren.lab.keys import with_fresh_keys, write_keys
+from warren.lab.learn import await_learned, learners_of
 from warren.lab.questions import Questions
 from warren.lab.service import Services
 from warren.lab.sight import Eye, Sighting, show_to_eyes
 from warren.lab.spaces import MS_BIND, LabError, Spaces, mount
-from warren.lab.topology import INTERNET, SWITCH, Wiring, host_space, wire
+from warren.lab.topology import INTERNET, SWITCH, Wiring, client_space, host_space, wire
 from warren.lab.works import Works, applier, on_each
 from warren.model.lock import Lock
 from warren.model.network import Network
@@ -85,6 +86,11 @@ class Lab:
                     if pair not in done:
                         done.add(pair)
                         _nudge(self.lock.by_name[peer].addresses[0])
+
+    def let_learn(self) -> None:
+        """Wait until the machines on LANs have heard what is announced there; LabError if one hears nothing."""
+        everybody = ((client_space(self.world, client), client) for client in self.world.clients)
+        await_learned(self.spaces, learners_of(everybody), self.wait, PATIENCE)
 
     def open_eyes(self) -> None:
         """Watch every device of every host and client, and of the internet."""
@@ -240,6 +246,7 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
     lab.serve_operators()
     lab.apply(host.name for host in keyed.hosts)
+    lab.let_learn()
     lab.open_eyes()
     lab.serve_people()
     return lab

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from warren.core.world import GATEWAY_V6, surroundings_of
+from warren.lab.learn import LEARNER
 from warren.lab.nat import INNER, UP, render_nat, sysctls_of
 from warren.model.network import Lan, Network
 from warren.model.prefix import Address, Family, Interface
@@ -150,6 +151,9 @@ def _attach(
     if not where.upstream:
         revive.append(f"address replace {GATEWAY_V6}/64 dev {port} nodad")
         revive += [f"route replace {address.ip} dev {port} table local" for address in where.addresses]
+        for prefix in where.on_link:
+            revive.append(f"address replace {prefix[1]}/{prefix.prefixlen} dev {port} nodad")
+            revive.append(f"route replace {prefix} dev {port} table local")
     revive += [f"route replace {prefix} via {_via(where, prefix.version)} dev {bridge}" for prefix in where.routed]
     if not where.upstream:
         revive = [f"{line} table local" if "via" in line else line for line in revive]
@@ -179,14 +183,16 @@ def _lay_lan(plan: Wiring, world: World, number: int, host: str, lan: Lan, membe
         plan.commands[SWITCH].append(f"link set l{number}h master l{number} up")
     for at, client in enumerate(members):
         space = client_space(world, client)
-        _add_space(plan, space, {})
+        _add_space(plan, space, LEARNER if client.learned else {})
         if alone:
             plan.cables.append(Cable((host, space), (lan.name, "eth0"), mac=client.mac))
         else:
             plan.cables.append(Cable((SWITCH, space), (f"l{number}c{at}", "eth0"), mac=client.mac))
             plan.commands[SWITCH].append(f"link set l{number}c{at} master l{number} up")
-        plan.commands[space] += ["link set eth0 up", *_address("eth0", client.addresses)]
-        families = {address.version for address in client.addresses}
+        told = tuple(address for address in client.addresses if address.network not in client.learned)
+        plan.commands[space] += ["link set eth0 up", *_address("eth0", told)]
+        # Who hears advertisements hears of the way out by them, too.
+        families = {address.version for address in told} - ({6} if client.learned else set())
         for gateway in client.gateways:
             if gateway.version in families:
                 families.remove(gateway.version)

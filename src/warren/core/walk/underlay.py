@@ -63,7 +63,7 @@ class Underlay:
             where = node.attachment
             for address in where.addresses:
                 self._owners[where.upstream, address.version, int(address.ip)] = node
-            if where.routed:
+            if where.routed or where.on_link:
                 self._routed.append((where.upstream, where, node))
 
     def carry(self, packet: Packet, start: str, memory: Memory, hops: list[Hop]) -> AtHost | OnInternet | End:
@@ -99,7 +99,9 @@ class Underlay:
             return node
         destination = to_address(packet.destination, packet.family)
         for where, attachment, routed in self._routed:
-            if where == segment and any(covers(prefix, destination) for prefix in attachment.routed):
+            if where == segment and any(
+                covers(prefix, destination) for prefix in (*attachment.routed, *attachment.on_link)
+            ):
                 return routed
         return None
 

@@ -199,12 +199,24 @@ class Walker:
             course.end(arrival.disposition, arrival.says, course.hops[-1].node)
         elif isinstance(arrival, AtHost) and arrival.name in self._down:
             course.end(Disposition.HOST_DOWN, f"{arrival.name} is cut off", arrival.name)
+        elif isinstance(arrival, AtHost) and self._unanswered(arrival.name, packet):
+            to = to_address(packet.destination, packet.family)
+            course.end(Disposition.LOST, f"nobody answers for {to} on the link of {arrival.name}", arrival.name)
         elif isinstance(arrival, AtHost):
             course.at = OnHost(arrival.name, self.view(arrival.name).uplink)
         else:
             course.hops.append(Hop(INTERNET, HopKind.INTERNET, "", "", packet.header(), ()))
             course.at = Outside()
             course.end(Disposition.EXITED, f"on the internet, by {course.exit}", INTERNET)
+
+    def _unanswered(self, host: str, packet: Packet) -> bool:
+        """Say whether a packet is for an address of the link itself that neither the host has nor answers for."""
+        view = self.view(host)
+        to = to_address(packet.destination, packet.family)
+        if not any(covers(prefix, to) for prefix in view.node.attachment.on_link):
+            return False
+        answers = (prefix for service in view.state.services for prefix in service.answers)
+        return not view.fibs[packet.family].is_local(packet.destination) and not any(covers(p, to) for p in answers)
 
     def _through_host(self, course: Course, at: OnHost, memory: Memory, depth: int, answering: bool) -> None:
         packet = course.packet
