@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "keys": Entry("warren.cli.keys:keys", HOST, "Make and show WireGuard keys."),
     "plan": Entry("warren.cli.plan:plan", HOST, "Show what apply would change on this host, and why."),
     "apply": Entry("warren.cli.apply:apply", HOST, "Make this host what the file says."),
+    "agent": Entry("warren.cli.agent:agent", HOST, "Stay, and see to what changes between two applies."),
     "confirm": Entry("warren.cli.confirm:confirm", HOST, "Keep what `apply --confirm` did."),
     "rollback": Entry("warren.cli.rollback:rollback", HOST, "Go back to what was applied before."),
     "down": Entry("warren.cli.down:down", HOST, "Put this host back as it was, for a network or a conf."),

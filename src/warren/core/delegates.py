@@ -12,12 +12,12 @@ Everything after this knows LANs and portals only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Network, ip_interface
 
 from warren.model.lock import DelegatedLock, FollowedLock, HostLock, Lock
 from warren.model.network import Delegate, Host, Lan, Nat, Network, Place, PlaceKind, Portal
-from warren.model.prefix import Family, Interface, Prefix, covers
+from warren.model.prefix import Address, Family, Interface, Prefix, covers
 
 GLOBAL = IPv6Network("2000::/3")  # what the internet routes (RFC 4291 section 2.4); 2001:db8::/32 is for trying things
 SUBNET = 64  # RFC 4862: stateless address configuration needs an interface identifier of 64 bits
@@ -42,6 +42,29 @@ def grant(network: Network, lock: Lock) -> Network:
         if _sound(network, delegate, held.lan)
     )
     return replace(network, hosts=hosts, portals=written + implied)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A tunnel by which LANs of a host have their way out: while `address` answers through `device`, it is one."""
+
+    peer: str
+    device: str
+    address: Address
+    lans: tuple[str, ...]
+
+
+def watched(lock: Lock, host: str) -> tuple[Watched, ...]:
+    """List the tunnels that the delegates of a host depend on, by peer."""
+    lans: dict[str, dict[str, None]] = {}
+    for held in lock.by_name[host].delegated:
+        lans.setdefault(held.source, {})[held.lan] = None
+    found = []
+    for peer in sorted(lans):
+        address = lock.by_name[peer].address(Family.IPV6)
+        if address is not None:
+            found.append(Watched(peer, lock.by_name[host].device(peer).name, address, tuple(lans[peer])))
+    return tuple(found)
 
 
 def whole_prefix(delegate: Delegate, lock: Lock) -> Prefix | None:

@@ -9,12 +9,12 @@ address is there, and the old one is announced as deprecated for as long as mach
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from warren.core.compile.devices import link_mtu
 from warren.core.compile.here import Here
-from warren.model.prefix import Address, Family, Prefix, host_prefix, prefixes_of, span_of, subtract
+from warren.model.prefix import Family, Prefix, host_prefix, prefixes_of, span_of, subtract
 from warren.model.state import LanAddress, Program, Service
 
 ANNOUNCER, ANSWERER = "ra", "nd-proxy"
@@ -25,16 +25,10 @@ ROUTER_LIFETIME = 1800  # seconds; 0 stands for: a prefix, but no way to the int
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a LAN is told: its prefixes, and that we are the way to the internet while `peer` answers at `probe`.
-
-    `device` is the tunnel to the peer, `mtu` what fits through.
-    """
+    """What a LAN is told: a prefix, and that we are the way to the internet; `mtu` is what fits through the tunnel."""
 
     lan: str
-    prefixes: tuple[Prefix, ...]
-    peer: str
-    device: str
-    probe: Address
+    prefix: Prefix
     mtu: int
     off_link: bool = False
 
@@ -47,7 +41,7 @@ def lay_lan_addresses(here: Here) -> tuple[LanAddress, ...]:
 
 
 def announcements(here: Here) -> tuple[Announcement, ...]:
-    """Say what each LAN with a delegated prefix is told, sorted by LAN and peer."""
+    """Say what each LAN with a delegated prefix is told, sorted by LAN and prefix."""
     if Family.IPV6 not in here.carried:
         return ()
     found = []
@@ -55,20 +49,15 @@ def announcements(here: Here) -> tuple[Announcement, ...]:
         if not way.portal.delegated or way.portal.source.prefix is None:
             continue
         peer = way.portal.exit
-        probe = here.fabric.locked(peer).address(Family.IPV6)
-        assert probe is not None, "the overlay carries IPv6"
         found.append(
             Announcement(
                 lan=way.portal.source.lan,
-                prefixes=(way.portal.source.prefix,),
-                peer=peer,
-                device=here.device(peer),
-                probe=probe,
+                prefix=way.portal.source.prefix,
                 mtu=link_mtu(here, here.fabric.network.by_name[peer]),
                 off_link=any(one.proxy and (one.to, one.source) == (here.host.name, peer) for one in here.delegates),
             )
         )
-    return tuple(sorted(found, key=lambda one: (one.lan, one.peer)))
+    return tuple(sorted(found, key=lambda one: (one.lan, one.prefix.network_address)))
 
 
 def lay_services(here: Here) -> tuple[Service, ...]:
@@ -88,8 +77,8 @@ def _announcer(here: Here) -> Service | None:
         ANNOUNCER,
         Program.DNSMASQ,
         _config(told, here.fabric.network.name),
-        live=advertised(told, frozenset(one.peer for one in told)),
-        announces=tuple(prefix for one in told for prefix in one.prefixes),
+        live=_advertised(told),
+        announces=tuple(one.prefix for one in told),
         why=f"machines on {', '.join(lans)} learn their addresses and their way out",
     )
 
@@ -110,14 +99,19 @@ def _config(told: tuple[Announcement, ...], network: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def advertised(told: tuple[Announcement, ...], up: frozenset[str]) -> str:
-    """Write the part of the announcer's configuration that depends on which peers answer."""
+def _advertised(told: tuple[Announcement, ...]) -> str:
+    """Write the part that the agent alters: for how long we are a way out."""
+    mtu = {lan: min(one.mtu for one in told if one.lan == lan) for lan in dict.fromkeys(one.lan for one in told)}
+    return "".join(f"ra-param={lan},mtu:{fits},{INTERVAL},{ROUTER_LIFETIME}\n" for lan, fits in mtu.items())
+
+
+def without_a_way_out(live: str, lans: Collection[str]) -> str:
+    """Write the same for a time when some LANs have no way out by us: their router's lifetime is 0."""
     lines = []
-    for lan in dict.fromkeys(one.lan for one in told):
-        mine = [one for one in told if one.lan == lan]
-        lifetime = ROUTER_LIFETIME if any(one.peer in up for one in mine) else 0
-        lines.append(f"ra-param={lan},mtu:{min(one.mtu for one in mine)},{INTERVAL},{lifetime}")
-    return "\n".join(lines) + "\n"
+    for line in live.splitlines():
+        lan = line.removeprefix("ra-param=").partition(",")[0]
+        lines.append(f"{line.rpartition(',')[0]},0" if lan in lans else line)
+    return "".join(f"{line}\n" for line in lines)
 
 
 # --- neighbour discovery -------------------------------------------------------------------------------------

@@ -1,0 +1,36 @@
+"""`warren agent FILE`: see to an applied network between two applies."""
+
+from __future__ import annotations
+
+import click
+
+from warren.cli.options import host_option, network_argument
+
+
+@click.command()
+@network_argument
+@host_option("Which host of the file this machine is (else: by its name, or by its private key).")
+def agent(file: str, host: str) -> None:
+    """Stay, and see to what no apply can foresee.
+
+    When the uplink's address changes, packets leave with the new one at once. When a tunnel that a delegated prefix
+    depends on has been silent for 5 seconds, its LANs are told that there is no way out by it, and told again when
+    there is. Ends with SIGTERM; the tunnels stay up.
+    """
+    import asyncio
+    import sys
+
+    from warren.cli.network import open_network
+    from warren.daemon.agent import Agent
+    from warren.daemon.duties import duties_here
+    from warren.sys.machine import Machine
+    from warren.sys.prepare import choose_host
+
+    network, lock = open_network(file, locked=True)
+    machine = Machine()
+    duties = duties_here(network, lock, choose_host(network, host, machine), machine)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    asyncio.run(Agent(duties, tell).run())

@@ -1,0 +1,1 @@
+"""What keeps a network alive between two applies."""

@@ -1,0 +1,164 @@
+"""The agent of one network on one host: it sees to what no apply can foresee.
+
+    ip monitor ──► the uplink changed ──► peers' endpoints set once more, so that packets leave with the new address
+    1 s ─────────► far ends asked through the tunnels that LANs depend on ──► silent for 5 s: no way out is announced
+
+It changes no device, route or rule, and leaves everything as it is when it ends, but for what it announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from warren.core.compile.delegates import ANNOUNCER, ROUTER_LIFETIME, without_a_way_out
+from warren.core.delegates import Watched
+from warren.core.render.programs import Files, files_of
+from warren.daemon.pulse import EVERY, Pulse
+from warren.sys import echo, services
+from warren.sys.advertise import advertise
+from warren.sys.errors import HostError
+from warren.sys.monitor import MONITOR, is_of
+from warren.sys.renew import renew_endpoints
+from warren.sys.run import environment
+
+SETTLES = 0.02  # seconds in which the changes of one move arrive; what comes after them counts as another
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What there is to see to: the network, its devices here, the uplink, the tunnels that LANs depend on.
+
+    `live` is what the announcer was started with.
+    """
+
+    network: str
+    uplink: str
+    devices: tuple[str, ...]
+    watched: tuple[Watched, ...]
+    directory: str
+    live: str = ""
+
+    @property
+    def files(self) -> Files:
+        """Where the announcer's files lie."""
+        return files_of(ANNOUNCER, self.network, self.directory)
+
+
+@dataclass
+class Agent:
+    """One run of the agent."""
+
+    duties: Duties
+    tell: Tell
+    number: int = field(default_factory=lambda: int.from_bytes(os.urandom(2)))
+    sockets: dict[str, socket.socket] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """See to it until SIGTERM or SIGINT; HostError if the network is not applied here."""
+        loop = asyncio.get_running_loop()
+        self.pulse = Pulse((one.peer for one in self.duties.watched), loop.time())
+        self.moved = asyncio.Event()
+        ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        for one in self.duties.watched:
+            self.sockets[one.peer] = opened = echo.open_echo(one.device)
+            loop.add_reader(opened, self._hear, one)
+        tasks = [asyncio.create_task(work) for work in (self._monitor(), self._follow(), self._watch(), ended.wait())]
+        self.tell(f"watching {self.duties.uplink}" + "".join(f", {one.peer}" for one in self.duties.watched))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for opened in self.sockets.values():
+                loop.remove_reader(opened)
+                opened.close()
+            if self.pulse.down:  # nobody judges from here on
+                self._announce(frozenset())
+
+    # --- the uplink --------------------------------------------------------------------------------------
+
+    async def _monitor(self) -> None:
+        """Listen to what changes, for as long as `ip monitor` tells."""
+        process = await asyncio.create_subprocess_exec(
+            *MONITOR, stdout=asyncio.subprocess.PIPE, env=environment(os.environ), stdin=asyncio.subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        try:
+            async for line in process.stdout:
+                if is_of(line.decode(errors="replace"), self.duties.uplink):
+                    self.moved.set()
+            raise HostError("`ip monitor` ended, so nothing of the uplink would be noticed any more")
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _follow(self) -> None:
+        """After each move have packets leave with the address that the uplink has now, and have one leave at once."""
+        while True:
+            await self.moved.wait()
+            self.moved.clear()
+            count = renew_endpoints(self.duties.devices)
+            for one in self.duties.watched:
+                echo.ask(self.sockets[one.peer], one.address, self.number)
+            self.tell(f"{self.duties.uplink} has changed: {count} endpoints set once more")
+            await asyncio.sleep(SETTLES)
+
+    # --- the tunnels -------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            for one in self.duties.watched:
+                echo.ask(self.sockets[one.peer], one.address, self.number)
+            await asyncio.sleep(EVERY)
+            self._judge(loop.time())
+
+    def _hear(self, one: Watched) -> None:
+        now = asyncio.get_running_loop().time()
+        if str(one.address) in echo.answers(self.sockets[one.peer], self.number):
+            self.pulse.heard(one.peer, now)
+            if one.peer in self.pulse.down:
+                self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        fell, rose = self.pulse.changed(now)
+        for peer in fell:
+            self.tell(f"{peer} is silent: {self._lans(peer)} told that there is no way out")
+        for peer in rose:
+            self.tell(f"{peer} answers again: {self._lans(peer)} told so")
+        self._announce(self.pulse.down)
+
+    def _lans(self, peer: str) -> str:
+        return ", ".join(lan for one in self.duties.watched if one.peer == peer for lan in one.lans)
+
+    def _announce(self, down: frozenset[str]) -> None:
+        """Have the announcer say what is so, if it says something else: an apply may have started it anew."""
+        ways: dict[str, bool] = {}
+        for one in self.duties.watched:
+            for lan in one.lans:
+                ways[lan] = ways.get(lan, False) or one.peer not in down
+        wanted = without_a_way_out(self.duties.live, [lan for lan, way in ways.items() if not way])
+        files = self.duties.files
+        if not wanted or services.read(files.live) in (wanted, None):
+            return
+        services.rewrite(files.live, wanted)
+        for lan, way in ways.items():
+            advertise(lan, ROUTER_LIFETIME if way else 0)
+        try:
+            services.start_anew(files)
+        except HostError as error:
+            self.tell(str(error))

@@ -1,0 +1,31 @@
+"""What an agent has to see to on this host, by the file and by what was applied."""
+
+from __future__ import annotations
+
+from warren.core.compile.delegates import ANNOUNCER
+from warren.core.delegates import watched
+from warren.daemon.agent import Duties
+from warren.model.lock import Lock
+from warren.model.network import Network
+from warren.sys import journal
+from warren.sys.errors import HostError
+from warren.sys.machine import Machine
+
+
+def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Duties:
+    """Work out the duties; HostError if the network is not applied on this host."""
+    applied = journal.load(machine.store, network.name).applied
+    if applied is None or not applied.interfaces:
+        raise HostError(
+            f"the network {network.name} is not applied here, so there is nothing to see to",
+            f"Run `warren apply {network.file} --host {host}` first.",
+        )
+    announcer = next((service for service in applied.services if service.name == ANNOUNCER), None)
+    return Duties(
+        network=network.name,
+        uplink=network.by_name[host].uplink,
+        devices=tuple(interface.name for interface in applied.interfaces),
+        watched=watched(lock, host),
+        directory=machine.services,
+        live=announcer.live if announcer is not None else "",
+    )
