@@ -84,7 +84,7 @@ def agent(lab: Lab, host: str, file: Path) -> Iterator[subprocess.Popen[str]]:
     env = {**os.environ, "WARREN_STATE_DIR": str(memory(host))}
     process = lab.spaces.start(host_space(host), words, stderr=subprocess.PIPE, env=env)
     assert process.stderr is not None
-    assert "watching wan, r2" in process.stderr.readline()
+    assert "wan: watching the uplink, r2" in process.stderr.readline()
     try:
         yield process
     finally:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from warren.cli.options import host_option, network_argument
+from warren.cli.options import host_option, json_option, network_argument
 
 
 @click.command()
 @network_argument
 @host_option("Which host of the file this machine is (else: by its name, or by its private key).")
-def agent(file: str, host: str) -> None:
+@json_option
+def agent(file: str, host: str, as_json: bool) -> None:
     """Stay, and see to what no apply can foresee.
 
     When the uplink's address changes, packets leave with the new one at once. When a tunnel that a delegated prefix
@@ -18,10 +19,11 @@ def agent(file: str, host: str) -> None:
     there is. Ends with SIGTERM; the tunnels stay up.
     """
     import asyncio
+    import json
     import sys
 
     from warren.cli.network import open_network
-    from warren.daemon.agent import Agent
+    from warren.daemon.agent import Agent, Event
     from warren.daemon.duties import duties_here
     from warren.sys.machine import Machine
     from warren.sys.prepare import choose_host
@@ -30,7 +32,11 @@ def agent(file: str, host: str) -> None:
     machine = Machine()
     duties = duties_here(network, lock, choose_host(network, host, machine), machine)
 
-    def tell(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+    def tell(event: Event) -> None:
+        if as_json:
+            told = {"event": event.kind, "subject": event.subject, "lans": list(event.lans), "says": event.says}
+            print(json.dumps(told), flush=True)
+        else:
+            print(f"{event.subject}: {event.says}", file=sys.stderr, flush=True)
 
     asyncio.run(Agent(duties, tell).run())

@@ -29,7 +29,21 @@ from warren.sys.run import environment
 
 SETTLES = 0.02  # seconds in which the changes of one move arrive; what comes after them counts as another
 
-Tell = Callable[[str], None]
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the agent has to tell: `kind` is watching, moved, silent, answers or trouble.
+
+    `subject` is the uplink or the peer it is about, `lans` are those that are told; `says` is for people.
+    """
+
+    kind: str
+    subject: str
+    lans: tuple[str, ...]
+    says: str
+
+
+Tell = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +83,12 @@ class Agent:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        for one in self.duties.watched:
+        watched = self.duties.watched
+        for one in watched:
             self.sockets[one.peer] = opened = echo.open_echo(one.device)
             loop.add_reader(opened, self._hear, one)
         tasks = [asyncio.create_task(work) for work in (self._monitor(), self._follow(), self._watch(), ended.wait())]
-        self.tell(f"watching {self.duties.uplink}" + "".join(f", {one.peer}" for one in self.duties.watched))
+        self._say("watching", self.duties.uplink, "watching the uplink" + "".join(f", {one.peer}" for one in watched))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -114,7 +129,7 @@ class Agent:
             count = renew_endpoints(self.duties.devices)
             for one in self.duties.watched:
                 echo.ask(self.sockets[one.peer], one.address, self.number)
-            self.tell(f"{self.duties.uplink} has changed: {count} endpoints set once more")
+            self._say("moved", self.duties.uplink, f"the uplink has changed: {count} endpoints set once more")
             await asyncio.sleep(SETTLES)
 
     # --- the tunnels -------------------------------------------------------------------------------------
@@ -137,13 +152,18 @@ class Agent:
     def _judge(self, now: float) -> None:
         fell, rose = self.pulse.changed(now)
         for peer in fell:
-            self.tell(f"{peer} is silent: {self._lans(peer)} told that there is no way out")
+            lans = self._lans(peer)
+            self._say("silent", peer, f"silent: {', '.join(lans)} told that there is no way out", lans)
         for peer in rose:
-            self.tell(f"{peer} answers again: {self._lans(peer)} told so")
+            lans = self._lans(peer)
+            self._say("answers", peer, f"answers again: {', '.join(lans)} told that there is a way out", lans)
         self._announce(self.pulse.down)
 
-    def _lans(self, peer: str) -> str:
-        return ", ".join(lan for one in self.duties.watched if one.peer == peer for lan in one.lans)
+    def _lans(self, peer: str) -> tuple[str, ...]:
+        return tuple(lan for one in self.duties.watched if one.peer == peer for lan in one.lans)
+
+    def _say(self, kind: str, subject: str, says: str, lans: tuple[str, ...] = ()) -> None:
+        self.tell(Event(kind, subject, lans, says))
 
     def _announce(self, down: frozenset[str]) -> None:
         """Have the announcer say what is so, if it says something else: an apply may have started it anew."""
@@ -161,4 +181,4 @@ class Agent:
         try:
             services.start_anew(files)
         except HostError as error:
-            self.tell(str(error))
+            self._say("trouble", self.duties.network, str(error))

@@ -1,7 +1,7 @@
 """`./dev demo`: the example networks, brought up for real, as a transcript of the commands one would type.
 
 The first is told at length: what enters a LAN in New York leaves in Paris while what enters one in Paris leaves in
-New York, at the same time, and the uplinks are watched meanwhile. All five then keep every promise of their files.
+New York, at the same time, and the uplinks are watched meanwhile. All of them then keep every promise of their files.
 """
 
 from __future__ import annotations
