@@ -92,19 +92,21 @@ def settings(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]
     ours = {interface.name for interface in state.interfaces}
     for setting in state.sysctls:
         device = setting.name.split(".")[3] if ".conf." in setting.name else ""
+        given = setting.name
         found = surroundings.sysctl(setting.name, "")
         if device.replace("/", ".") in ours:
             # A new device takes the default, and the stricter of it and `all` holds.
             found = max(surroundings.sysctl(f"net.ipv4.conf.{name}.rp_filter", "0") for name in ("all", "default"))
             if found != "1":
                 continue
+            given = "net.ipv4.conf.default.rp_filter"  # the device itself is not there when a container starts
         elif found == setting.value or (found.isdecimal() and int(found) >= int(setting.value)):
             continue
         yield Obstacle(
             f"{setting.name} is {found or 'not set'} and cannot be written here, but must be {setting.value}"
             + (f": {setting.why}" if setting.why else ""),
             "Set it where this container is started, or on the host outside it.",
-            f"docker run --sysctl {setting.name}={setting.value} …",
+            f"docker run --sysctl {given}={setting.value} …",
         )
 
 
