@@ -235,3 +235,5 @@ def test_a_network_of_this_host_that_the_network_hides_is_named() -> None:
     assert obstacle.what.startswith("10.77.0.128/25, by docker0 here, lies in 10.77.0.0/24 of the network")
     lan = Rule(Family.IPV4, 7706, MAIN, destination=ip_network("10.77.0.128/25"), suppress_prefixlength=7)
     assert found(replace(STATE, rules=(*STATE.rules, lan)), routes=(bridge,)) == ()
+    device = STATE.interfaces[0].name
+    assert found(routes=(Route(ip_network("10.77.0.1/32"), MAIN, device, protocol="kernel"),)) == ()

@@ -71,12 +71,15 @@ def hidden_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obst
     A prefix that nobody has to know of, a mapped one before all, may be one that a bridge of containers has here.
     """
     own = {rule.destination for rule in state.rules if rule.suppress_prefixlength >= 0} - {None}
+    devices = {interface.name for interface in state.interfaces}
     led = [route.prefix for route in state.routes if route.device and route.prefix.prefixlen > 0]
     refused = [
         route.prefix for route in state.routes if route.kind is RouteKind.UNREACHABLE and route.prefix.prefixlen > 0
     ]
     for theirs in surroundings.routes:
         if theirs.table != MAIN or theirs.kind is not RouteKind.UNICAST or theirs.prefix.is_link_local:
+            continue
+        if theirs.device in devices:  # the kernel's own, for the address it has there
             continue
         if any(one is not None and overlaps(one, theirs.prefix) for one in own):
             continue
