@@ -56,6 +56,8 @@ def network(sections: Package) -> dict[str, str]:
             known(section, text(section, "proto"))
             devices[name] = name if text(section, "proto") == "wireguard" else text(section, "device")
     for name, section in sections.items():
+        for address in items(section, "ip6addr"):
+            run("ip", "address", "replace", address, "dev", devices[name], "nodad")
         if section.type == "interface" and text(section, "proto") == "wireguard":
             wireguard(name, section, [one for one in sections.values() if one.type == f"wireguard_{name}"])
     for section in sections.values():
@@ -127,6 +129,23 @@ def rule(section: Section, devices: dict[str, str]) -> list[str]:
     if value := text(section, "suppress_prefixlength"):
         words += ["suppress_prefixlength", value]
     return words
+
+
+# --- odhcpd, whose part dnsmasq has here -----------------------------------------------------------------------------
+
+
+def advertise(sections: Package, devices: dict[str, str], folder: Path) -> None:
+    """Advertise every prefix on the devices of interfaces that ask for it."""
+    for name, section in sections.items():
+        if section.type != "dhcp" or text(section, "ra") != "server":
+            continue
+        device, mtu = devices[text(section, "interface")], text(section, "ra_mtu", "1500")
+        config = folder / f"{name}.conf"
+        if not config.exists():  # it goes on as it is
+            lines = ["port=0", "bind-dynamic", f"interface={device}", f"ra-param={device},mtu:{mtu},60,1800"]
+            lines += [f"dhcp-range=::,constructor:{device},ra-only,64,3600", f"pid-file={folder}/{name}.pid"]
+            config.write_text("\n".join([*lines, ""]))
+            run("dnsmasq", "--user=root", f"--conf-file={config}")
 
 
 # --- fw4 ---------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from warren.model.state import BEHIND, MAIN, HostState, RouteKind
 ROUTER = {
     "network": "config interface 'loopback'\n\toption device 'lo'\n\toption proto 'static'\n\n"
     "config interface 'lan'\n\toption device 'eth2'\n\toption proto 'static'\n\toption ipaddr '192.168.21.1'\n",
+    "dhcp": "config dhcp 'lan'\n\toption interface 'lan'\n\toption ra 'server'\n",
     "firewall": "config zone\n\toption name 'lan'\n\tlist network 'lan'\n\toption forward 'ACCEPT'\n",
 }
 
@@ -48,6 +49,12 @@ def packages_of(state: HostState) -> dict[str, Package]:
 
 def test_the_files_read_as_in_the_golden_text() -> None:
     check("portals", "paris", "openwrt")
+
+
+@pytest.mark.parametrize("host", ["r1", "r2"])
+def test_a_router_behind_a_nat_and_the_one_it_gets_its_ipv6_from(host: str) -> None:
+    """The network of a road warrior's two routers: real IPv6 for a LAN in IPv4-only NAT land."""
+    check("ipv6-land", host, "openwrt")
 
 
 @pytest.mark.parametrize("name", ["portals", "full-exit-mesh", "own-traffic", "site-to-site"])
@@ -172,20 +179,20 @@ PLACES = (
 class Router:
     """A folder with a configuration, and programs that only note that they were called."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: HostState | None = None) -> None:
         self.folder = folder
         key = folder / "private.key"
         key.write_text(subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout)
         public = subprocess.run(["wg", "pubkey"], input=key.read_text(), capture_output=True, text=True).stdout.strip()
         psk = folder / "psk"
         psk.write_text("cHNrcHNrcHNrcHNrcHNrcHNrcHNrcHNrcHNrcHNrcHM=\n")
-        self.state = self.keyed(nyc(psk=str(psk)), PublicKey(public), str(key))
+        self.state = self.keyed(state or nyc(psk=str(psk)), PublicKey(public), str(key))
         for name, text in ROUTER.items():
             (folder / "config").mkdir(exist_ok=True)
             (folder / "config" / name).write_text(text)
         for name, text in FAKES.items():
             self.program(folder / "sbin" / name, text)
-        for name in ("network", "firewall", "cron"):
+        for name in ("network", "firewall", "odhcpd", "cron"):
             self.program(folder / "etc" / "init.d" / name, FAKES["service"])
         (folder / "etc" / "crontabs").mkdir(parents=True)
         (folder / "tmp").mkdir()
@@ -227,10 +234,10 @@ class Router:
             *(f"{name}={value}" for name, value in told.items()),
             "busybox",
             "ash",
-            str(self.folder / "usr/bin/warren-portals"),
+            str(self.folder / f"usr/bin/warren-{self.state.owner}"),
             verb,
         ]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        return subprocess.run([*argv, verb], capture_output=True, text=True, timeout=60)
 
     def package(self, name: str) -> Package:
         return parse((self.folder / "config" / name).read_text())
@@ -294,6 +301,46 @@ def test_installed_again_it_replaces_what_it_made(router: Router) -> None:
     assert "portals_paris" not in network and "warren_portals__route__2" not in network
     assert "10.9.0.0/24" in network["warren_portals__peer__portals__1"].options["allowed_ips"]
     assert "ifup portals" in router.log()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_lan_is_told_of_its_prefix_by_one_voice(tmp_path: Path, told: bool) -> None:
+    router = Router(tmp_path, state_of(*example("ipv6-land"), "r1"))
+    config = router.folder / "config"
+    (config / "network").write_text(ROUTER["network"].replace("eth2", "br-lan"))
+    (config / "dhcp").write_text(ROUTER["dhcp"] if told else ROUTER["dhcp"].replace("server", "disabled"))
+
+    done = router.run("install")
+
+    assert done.returncode == 0, done.stderr
+    own = [name for name in router.package("network") if name.startswith("w_br_lan")]
+    assert router.package("network")[own[0]].options["ip6addr"] == ["2001:db8:77:100::1/64"]
+    made = {name: one.options for name, one in router.package("dhcp").items() if name != "lan"}
+    section = {"interface": own[0], "ra": "server", "ra_mtu": "1420", "dhcpv4": "disabled", "dhcpv6": "disabled"}
+    assert list(made.values()) == ([] if told else [section])
+    assert (router.folder / "etc/crontabs/root").read_text().count("watch\n") == 1
+    assert router.run("install").returncode == 0
+    assert (router.folder / "etc/crontabs/root").read_text().count("watch\n") == 1
+    router.run("remove")
+    assert "watch" not in (router.folder / "etc/crontabs/root").read_text()
+    assert list(router.package("dhcp")) == ["lan"]
+
+
+def test_a_dead_tunnel_is_no_way_out_and_a_living_one_is(tmp_path: Path) -> None:
+    router = Router(tmp_path, state_of(*example("ipv6-land"), "r1"))
+    router.program(router.folder / "sbin" / "wg", 'printf "KEY=\\t%s\\n" "$(cat "$ROUTER/shaken")"')
+    script = """
+        ip link add ipv6_land_r2 type veth peer name other; ip link set ipv6_land_r2 up
+        look() { ip -6 route show table 7701 | grep -c default || :; }
+        date +%s >"$ROUTER/shaken"; busybox ash "$@" watch; look
+        echo $(($(date +%s) - 200)) >"$ROUTER/shaken"; busybox ash "$@" watch; look
+        date +%s >"$ROUTER/shaken"; busybox ash "$@" watch; look"""
+
+    told = [f"ROUTER={tmp_path}", f"PATH={tmp_path}/sbin:{os.environ['PATH']}"]
+    argv = [*ALONE, "env", *told, "sh", "-euc", script, "sh", str(tmp_path / "usr/bin/warren-ipv6-land")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.split() == ["1", "0", "1"], done.stderr
 
 
 def test_what_stands_in_the_way_changes_nothing(router: Router) -> None:

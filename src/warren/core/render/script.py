@@ -31,7 +31,7 @@ from warren.core.render.made import (
 )
 from warren.core.render.nft import render_table
 from warren.core.render.services import Tools, forget_flows, set_dns
-from warren.core.render.shell import CONF_SECRET, HEAD, RESOLVE, TAIL
+from warren.core.render.shell import CONF_SECRET, FIND_IP, HEAD, RESOLVE, TAIL
 from warren.core.render.tree import File, Rendered, unspoken
 from warren.core.render.unsaid import Unsaid
 from warren.core.render.wg import peer_section, placeholder
@@ -93,6 +93,7 @@ def render_script(state: HostState) -> str:
         by_iptables, chains = [f"die {quote(f'{error}: install nftables')}"], ()
     parts = [
         HEAD.format(network=state.owner, host=state.host, owner=state.owner.replace(":", "-"), file=script_name(state)),
+        FIND_IP,
         CONF_SECRET if conf_keys else "",
         "\n# What is made, a line for each thing.",
         _listing("made", made_always(state)),

@@ -29,15 +29,6 @@ has() {{ command -v "$1" >/dev/null 2>&1; }}
 there() {{ "$IP" link show dev "$1" >/dev/null 2>&1; }} # DEVICE
 lines() {{ sed -n "s/^$1 //p" "$2"; }} # KIND FILE: of what was made
 
-# The real ip, not busybox's: it says which it is.
-find_ip() {{
-    for dir in /usr/local/sbin /usr/sbin /sbin /usr/bin /bin /usr/libexec; do
-        for name in ip ip-full; do
-            case $("$dir/$name" -V 2>/dev/null || :) in *iproute2*) echo "$dir/$name"; return ;; esac
-        done
-    done
-}}
-
 check() {{
     [ "$(id -u)" = 0 ] || die "this is about the network of the machine: run it as root"
     IP=$(find_ip)
@@ -206,6 +197,17 @@ remove() {{
         done
     done
 }}
+"""
+
+FIND_IP = """
+# The real ip, not busybox's: it says which it is.
+find_ip() {
+    for dir in /usr/local/sbin /usr/sbin /sbin /usr/bin /bin /usr/libexec; do
+        for name in ip ip-full; do
+            case $("$dir/$name" -V 2>/dev/null || :) in *iproute2*) echo "$dir/$name"; return ;; esac
+        done
+    done
+}
 """
 
 CONF_SECRET = """

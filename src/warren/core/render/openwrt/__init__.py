@@ -3,7 +3,7 @@
     /etc/warren/NETWORK.uci               our sections, as lines for `uci batch`
     /etc/warren/NETWORK.nft               our table, which fw4 loads with its own
     /etc/sysctl.d/70-warren-NETWORK.conf  kernel settings; hotplug writes a device's when that appears
-    /usr/bin/warren-NETWORK               install | remove | resolve
+    /usr/bin/warren-NETWORK               install | remove | watch
     /lib/upgrade/keep.d/warren-NETWORK    what a firmware upgrade has to keep
 
 Keys stay out of the files: the script reads them on the router and hands them to uci, which keeps them in
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.render.nft import render_table
+from warren.core.render.openwrt.advertise import advertise_unsaid
 from warren.core.render.openwrt.firewall import firewall_sections, met_devices, nft_path
 from warren.core.render.openwrt.helper import helper_text
 from warren.core.render.openwrt.names import with_safe_devices
@@ -26,7 +27,7 @@ from warren.model.state import HostState
 
 __all__ = ["render_openwrt"]
 
-SPOKEN = ("routes", "rules", "tables", "sysctls", "forget")
+SPOKEN = ("routes", "rules", "tables", "sysctls", "forget", "lan_addresses", "services")
 
 
 def render_openwrt(state: HostState) -> Rendered:
@@ -43,7 +44,7 @@ def render_openwrt(state: HostState) -> Rendered:
         File(f"lib/upgrade/keep.d/warren-{state.owner}", "".join(f"{path}\n" for path in _kept(here))),
     )
     steps = (
-        "on the router: opkg update && opkg install kmod-wireguard wireguard-tools conntrack   (or: apk add)",
+        "on the router: opkg update && opkg install kmod-wireguard wireguard-tools ip-full conntrack   (or: apk add)",
         "put the host's private key where the network file says it is, 0600",
         "scp -O -r etc usr lib root@ROUTER:/",
         f"ssh root@ROUTER warren-{state.owner} install",
@@ -69,6 +70,7 @@ def _kept(state: HostState) -> Iterator[str]:
 def _unsaid(here: HostState, state: HostState) -> Iterator[Unsaid]:
     yield from unspoken(state, "OpenWrt's configuration", SPOKEN)
     yield from network_unsaid(here)
+    yield from advertise_unsaid(here)
     for table in here.tables:
         for held in table.sets:
             if held.live:

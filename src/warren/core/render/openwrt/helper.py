@@ -9,28 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from shlex import quote
 
+from warren.core.render.openwrt.advertise import announced_devices, ways_out
 from warren.core.render.openwrt.firewall import met_devices, zone_name
 from warren.core.render.openwrt.names import safe, section_name
-from warren.core.render.openwrt.network import peer_section
+from warren.core.render.openwrt.network import on_device, peer_section
 from warren.core.render.script import named_endpoints
 from warren.core.render.services import forget_flows
-from warren.core.render.shell import RESOLVE
+from warren.core.render.shell import FIND_IP, RESOLVE
 from warren.model.state import HostState
 
 _SCRIPT = """\
 #!/bin/sh
 # {owner} on {host}, for OpenWrt 22.03 and later.
-# usage: warren-{owner} install | remove | resolve        (as root)
+# usage: warren-{owner} install | remove | watch        (as root)
 #
-#   install    make our sections in /etc/config/network and /etc/config/firewall, or replace them by these; no other
-#              section is touched, and nothing is committed unless all could be made
+#   install    make our sections in /etc/config/network, firewall and dhcp, or replace them by these; no other section
+#              is touched, and nothing is committed unless all could be made
 #   remove     take them away, and put kernel settings back
-#   resolve    ask again for the address of peers that have a name and are silent: cron does it every minute
+#   watch      every minute by cron: ask again for the address of peers that have a name and are silent, and let LANs
+#              know whether the tunnel is a way out
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 OURS=/etc/warren/{owner}
 SYSCTLS=/etc/sysctl.d/70-warren-{owner}.conf
-CRON="* * * * * /usr/bin/warren-{owner} resolve"
+CRON="* * * * * /usr/bin/warren-{owner} watch"
 
 say() {{ printf '%s\\n' "$*" >&2; }}
 die() {{ say "error: $*"; exit 1; }}
@@ -51,15 +53,23 @@ met() {{
 named() {{
 {named}
 }}
+# DEVICE SECTION, of LANs that are told of a prefix · DEVICE TABLE, by which those prefixes leave
+announced() {{
+{announced}
+}}
+out() {{
+{out}
+}}
 
 network_sections() {{ uci -q show network | sed -n "s/^network\\.\\([A-Za-z0-9_]*\\)\\.warren='{safe}'$/\\1/p"; }}
-firewall_sections() {{ uci -q show firewall | sed -n 's/^firewall\\.\\({prefix}[A-Za-z0-9_]*\\)=.*/\\1/p'; }}
+named_sections() {{ uci -q show "$1" | sed -n "s/^$1\\.\\({prefix}[A-Za-z0-9_]*\\)=.*/\\1/p"; }}
 peers_of() {{ uci -q show network | grep "^network\\.{prefix}peer__$1__" || :; }}
 
 check() {{
     [ "$(id -u)" = 0 ] || die "run it as root"
     has uci && has fw4 || die "this is for OpenWrt 22.03 and later, which has uci and fw4"
     has wg || die "wg is not installed: opkg update && opkg install wireguard-tools (or apk add wireguard-tools)"
+    [ -z "$(out)" ] || [ -n "$(find_ip)" ] || die "ip is busybox's: opkg update && opkg install ip-full"
     devices >/tmp/warren.$$
     while read -r device file public; do
         [ -r "$file" ] || die "no private key in $file: make one by wg genkey; its wg pubkey is the host's key"
@@ -73,7 +83,8 @@ check() {{
 clear_sections() {{
     {{
         network_sections | sed 's/^/delete network./'
-        firewall_sections | sed 's/^/delete firewall./'
+        named_sections firewall | sed 's/^/delete firewall./'
+        named_sections dhcp | sed 's/^/delete dhcp./'
     }} >/tmp/warren.$$
     uci -q batch </tmp/warren.$$
     rm -f /tmp/warren.$$
@@ -102,6 +113,21 @@ forwardings() {{
     done
 }}
 
+# A router that advertises on a LAN already tells of our prefix too. Two of its voices would contradict each other.
+advertisements() {{
+    announced | while read -r device section; do
+        told=
+        for net in $(uci -q show network | sed -n "s/^network\\.\\([A-Za-z0-9_]*\\)\\.device='$device'$/\\1/p"); do
+            [ "$(uci -q get "dhcp.$net.ra")" != server ] || told=1
+        done
+        [ -z "$told" ] || continue
+        printf "set dhcp.{prefix}ra_%s='dhcp'\\n" "$section"
+        for option in "interface='$section'" "ra='server'" "ra_mtu='{mtu}'" "dhcpv4='disabled'" "dhcpv6='disabled'"; do
+            printf 'set dhcp.{prefix}ra_%s.%s\\n' "$section" "$option"
+        done
+    done
+}}
+
 settings() {{
     sed -n 's/^\\([a-z][^ =]*\\)=.*/\\1/p' "$SYSCTLS" 2>/dev/null | while read -r name; do
         grep -q "^$name=" "$OURS.before" 2>/dev/null || echo "$name=$(sysctl -n "$name" 2>/dev/null)"
@@ -116,6 +142,7 @@ forget() {{
 undo() {{
     uci -q revert network || :
     uci -q revert firewall || :
+    uci -q revert dhcp || :
     say "nothing was changed"
 }}
 
@@ -128,6 +155,7 @@ install() {{
     uci batch <"$OURS.uci"
     keys | uci batch
     forwardings | uci batch
+    advertisements | uci batch
     wanted=$(grep -c '^set network\\.[A-Za-z0-9_]*=' "$OURS.uci")
     [ "$(network_sections | wc -l)" -eq "$wanted" ] || die "uci did not take all $wanted sections"
     trap - EXIT HUP INT TERM
@@ -141,6 +169,8 @@ install() {{
             ubus call network.interface renew "{{\\"interface\\":\\"$device\\"}}" 2>/dev/null || /sbin/ifup "$device"
         rm -f "/tmp/warren.$$.$device"
     done
+    uci commit dhcp
+    /etc/init.d/odhcpd reload 2>/dev/null || [ -z "$(announced)" ] || say "odhcpd is not there: nobody tells the LAN"
     settings
     forget
     cron
@@ -148,8 +178,8 @@ install() {{
 }}
 
 cron() {{
-    sed -i '\\|/usr/bin/warren-{owner} resolve$|d' /etc/crontabs/root 2>/dev/null || :
-    if [ "${{1:-}}" != away ] && [ -n "$(named)" ]; then echo "$CRON" >>/etc/crontabs/root; fi
+    sed -i '\\|/usr/bin/warren-{owner} watch$|d' /etc/crontabs/root 2>/dev/null || :
+    if [ "${{1:-}}" != away ] && [ -n "$(named; out)" ]; then echo "$CRON" >>/etc/crontabs/root; fi
     /etc/init.d/cron restart >/dev/null 2>&1 || :
 }}
 
@@ -160,6 +190,8 @@ remove() {{
     /etc/init.d/network reload
     [ ! -e "$OURS.before" ] || sysctl -q -e -p "$OURS.before" >/dev/null 2>&1 || :
     rm -f "$OURS.before"
+    uci commit dhcp
+    /etc/init.d/odhcpd reload 2>/dev/null || :
     uci commit firewall
     /etc/init.d/firewall reload
     nft delete table inet {table} 2>/dev/null || :
@@ -171,11 +203,27 @@ remove() {{
 """
 
 _TAIL = """
+# way_out: a tunnel whose peer has been silent for three minutes is none; odhcpd sees the route go, and tells the LAN.
+way_out() {
+    now=$(date +%s)
+    IP=$(find_ip)
+    out | while read -r device table; do
+        last=$(wg show "$device" latest-handshakes 2>/dev/null | sed 's/.*[^0-9]//' | sort -n | tail -n 1)
+        if [ $((now - ${last:-0})) -gt 180 ]; then
+            "$IP" -6 route del default dev "$device" table "$table" 2>/dev/null || :
+        else
+            "$IP" -6 route replace default dev "$device" table "$table" proto 77 || :
+        fi
+    done
+}
+
 case ${1:-} in
 install) install ;;
 remove) remove ;;
-resolve) resolve ;;
-*) say "usage: $0 install | remove | resolve"; exit 2 ;;
+watch)
+    resolve
+    way_out ;;
+*) say "usage: $0 install | remove | watch"; exit 2 ;;
 esac
 """
 
@@ -199,10 +247,13 @@ def helper_text(state: HostState) -> str:
         devices=_listed(keys),
         shared=_listed(shared),
         met=_listed(met_devices(state)),
+        announced=_listed(f"{device} {on_device(state, device)}" for device in announced_devices(state)),
+        out=_listed(f"{device} {table}" for device, table in ways_out(state)),
+        mtu=min((one.mtu for one in state.interfaces), default=1280),
         named=_listed(" ".join(words) for words in named_endpoints(state)),
         forget="\n".join(_forget(state)) or ":",
     )
-    return text + RESOLVE + _TAIL
+    return text + FIND_IP + RESOLVE + _TAIL
 
 
 def _listed(lines: Iterable[str]) -> str:

@@ -2,8 +2,8 @@
 
 What netifd does not say as ip does:
 
-- A rule's `in` names an interface of netifd's, not a device. A LAN's device gets one more interface without a protocol,
-  as `wan6` stands beside `wan`; locally made packets are `loopback`'s.
+- A rule's `in` names an interface of netifd's, not a device. A LAN's device gets one more interface, without a protocol
+  or with the addresses that we add, as `wan6` stands beside `wan`; locally made packets are `loopback`'s.
 - What goes nowhere belongs to `loopback` too, which is always up.
 - A metric is a signed number there, so BEHIND is the largest of those.
 - `source` of a route is the address to send from in IPv4, but in IPv6 the packets it is for. There the kernel takes the
@@ -34,7 +34,9 @@ def network_sections(state: HostState) -> Iterator[Section]:
         for at, peer in enumerate(interface.peers):
             yield _peer(state, interface, at, peer)
     for device in foreign_devices(state):
-        options: Options = [("proto", "none"), ("device", device)]
+        given = tuple(str(one.address) for one in state.lan_addresses if one.device == device)
+        options: Options = [("proto", "static" if given else "none"), ("device", device)]
+        options += [("ip6addr", given)] if given else []
         yield _section(state, "interface", on_device(state, device), options)
     for at, route in enumerate(state.routes):
         yield _section(state, f"route{_six(route.prefix.version)}", _numbered(state, "route", at), _route(route))
@@ -62,9 +64,10 @@ def network_unsaid(state: HostState) -> Iterator[Unsaid]:
 
 
 def foreign_devices(state: HostState) -> tuple[str, ...]:
-    """Name the devices of others that rules speak of."""
+    """Name the devices of others that rules speak of, or that get addresses of ours."""
     own = {interface.name for interface in state.interfaces} | {"lo"}
-    return tuple(sorted({name for rule in state.rules for name in (rule.iif, rule.oif) if name} - own))
+    ruled = {name for rule in state.rules for name in (rule.iif, rule.oif) if name}
+    return tuple(sorted((ruled | {one.device for one in state.lan_addresses}) - own))
 
 
 def on_device(state: HostState, device: str) -> str:
