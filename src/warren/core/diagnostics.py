@@ -823,6 +823,14 @@ CODES: dict[str, Code] = {
         "warren render home.yaml --host nyc --as wg-quick -o nyc/   # on a laptop",
         "Put the key in its place on the machine where it lies, render there, or name its file with `--private-key`.",
     ),
+    "W152": Code(
+        WARNING,
+        "a gateway that nobody could look at",
+        "`apply` reads what listens on a gateway and keeps it there, whatever is published. Rendered files know sshd's "
+        "usual port, WireGuard's own ports and what `except:` names: all else goes away to where `all` leads.",
+        "publish: [{at: cloud, to: home, ports: all}]   # and sshd of cloud listens on 2200",
+        "Name in `except:` every port that the gateway needs itself, before the files are used there.",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.render.golden import check
+from tests.core.render.golden import check, rendered
 from tests.core.render.states import nyc
 from tests.core.render.units import sections
 from warren.core.render.networkd import render_networkd
@@ -22,7 +22,7 @@ MARKED = Rule(Family.IPV4, 7730, action=Action.UNREACHABLE, mark_mask=MARK_MASK,
 UNMARKED = Rule(Family.IPV4, 7736, MAIN, iif="lo", mark_mask=MARK_MASK, suppress_prefixlength=7)
 
 
-@pytest.mark.parametrize(("example", "host"), [("portals", "nyc"), ("site-to-site", "north")])
+@pytest.mark.parametrize(("example", "host"), [("portals", "nyc"), ("site-to-site", "north"), ("ipv6-land", "r1")])
 def test_the_files_read_as_in_the_golden_text(example: str, host: str) -> None:
     check(example, host, "networkd")
 
@@ -113,15 +113,16 @@ def test_keys_lie_in_files_of_their_own() -> None:
     assert all(files[path].mode == 0o600 for path in named)
 
 
-def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
-    made = render_networkd(nyc())
-    write_tree([file for file in made.files if file.path.endswith(".service")], str(tmp_path), Keys())
+def test_units_are_such_as_systemd_takes(tmp_path: Path) -> None:
+    made = (*render_networkd(nyc()).files, *rendered("ipv6-land", "r1", "networkd").files)
+    units = write_tree([file for file in made if file.path.endswith(".service")], str(tmp_path), Keys())
+    assert len(units) == 4
 
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", f"{tmp_path}/etc/systemd/system/warren-portals.service"],
+        ["systemd-analyze", "verify", "--man=no", *map(str, units)],
         capture_output=True,
         text=True,
         timeout=60,
     )
 
-    assert (done.returncode, "warren-portals" in done.stderr) == (0, False), done.stderr
+    assert (done.returncode, "warren-" in done.stderr) == (0, False), done.stderr

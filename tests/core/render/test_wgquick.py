@@ -7,12 +7,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.core.render.golden import check, rendered
+from tests.core.render.golden import check, example, rendered
 from tests.core.render.states import nyc
 from warren.core.conf.parse import parse_conf
+from warren.core.render.subject import state_of
 from warren.core.render.tree import filled
 from warren.core.render.wgquick import render_wg_quick
 from warren.model.key import encode_key
+from warren.model.network import PortRange
 from warren.model.prefix import Family
 from warren.model.state import ConsentRule, DnsConfig, HostState
 
@@ -74,3 +76,21 @@ def test_what_has_no_hook_is_said() -> None:
 
     assert [str(one) for one in made.unsaid] == ["`firewall: docker` for input: docker has no hook for it"]
     assert not any("DOCKER-USER" in file.text for file in made.files)
+
+
+def test_a_gateway_keeps_the_operator_and_says_what_it_does_not_know() -> None:
+    """Nobody could look at what listens there; sshd's usual port is kept all the same."""
+    check("gateway", "cloud", "wg-quick")
+    nft = next(file.text for file in rendered("gateway", "cloud", "wg-quick").files if file.path.endswith(".nft"))
+
+    assert "set own_tcp { type inet_service; flags interval; elements = { 22 } }" in nft
+
+
+def test_a_port_of_sshd_that_the_file_gives_away_is_given_away() -> None:
+    network, lock = example("gateway")
+    given = replace(network.publishes[0], ports=(PortRange("tcp", 22, 22),))
+    state = state_of(replace(network, publishes=(given, *network.publishes[1:])), lock, "cloud")
+
+    assert "set own_tcp { type inet_service; flags interval; }" in next(
+        file.text for file in render_wg_quick(state).files if file.path.endswith(".nft")
+    )

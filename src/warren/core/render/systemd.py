@@ -12,11 +12,14 @@ from shlex import join
 from warren.core.compare import sysctl_device
 from warren.core.render.consent import add_consent, has_hook
 from warren.core.render.nft import render_delete, render_table
+from warren.core.render.programs import Files, argv_of, config_text, files_of
+from warren.core.render.services import Tools
 from warren.core.render.tree import SECRET_MODE, File
 from warren.core.render.unsaid import Unsaid
-from warren.model.state import HostState
+from warren.model.state import HostState, Service
 
 Section = tuple[str, Sequence[str]]  # its heading, and its lines
+_ONLINE = ("Wants=network-online.target", "After=network-online.target")
 
 
 def unit_text(sections: Iterable[Section]) -> str:
@@ -32,6 +35,55 @@ def surrounding_files(state: HostState) -> Iterator[File]:
     if state.sysctls:
         lines = (f"# {setting.why}\n{setting.name} = {setting.value}\n" for setting in state.sysctls)
         yield File(f"etc/sysctl.d/70-{state.table_name}.conf", "".join(lines))
+    yield from service_files(state)
+
+
+def service_files(state: HostState) -> Iterator[File]:
+    """Give the addresses on LANs and the programs, each with its unit."""
+    if state.lan_addresses:
+        yield File(f"etc/systemd/system/{_addresses_unit(state)}", unit_text(_addresses(state)))
+    for service in state.services:
+        files = files_of(service.name, state.table_name, "/etc")
+        if service.live:
+            yield File(files.live.lstrip("/"), service.live)
+        yield File(files.config.lstrip("/"), config_text(service, files))
+        yield File(f"etc/systemd/system/{_service_unit(state, service)}", unit_text(_service(state, service, files)))
+
+
+def service_units(state: HostState) -> tuple[str, ...]:
+    """Name the units of `service_files`, in the order in which they start."""
+    addresses = (_addresses_unit(state),) if state.lan_addresses else ()
+    return (*addresses, *(_service_unit(state, service) for service in state.services))
+
+
+def _addresses_unit(state: HostState) -> str:
+    return f"{state.table_name}-addresses.service"
+
+
+def _service_unit(state: HostState, service: Service) -> str:
+    return f"{state.table_name}-{service.name}.service"
+
+
+def _addresses(state: HostState) -> Iterator[Section]:
+    """Give a LAN addresses beside those that its own configuration gives it."""
+    yield "Unit", (f"Description=Addresses on LANs for {state.owner}", *_ONLINE)
+    verbs = (("ExecStart", "replace"), ("ExecStop", "del"))
+    lines = [
+        f"{when}=ip address {verb} {one.address} dev {one.device}"
+        for when, verb in verbs
+        for one in state.lan_addresses
+    ]
+    yield "Service", ("Type=oneshot", "RemainAfterExit=yes", *lines)
+    yield "Install", ("WantedBy=multi-user.target",)
+
+
+def _service(state: HostState, service: Service, files: Files) -> Iterator[Section]:
+    after = (f"After={_addresses_unit(state)}",) if state.lan_addresses else ()
+    why = f"{service.program} for {state.owner}: {service.why}" if service.why else f"{service.program}"
+    yield "Unit", (f"Description={why}", *_ONLINE, *after)
+    run = join(argv_of(service.program, files, Tools()))
+    yield "Service", (f"ExecStart={run}", "Restart=always", "RestartSec=1")
+    yield "Install", ("WantedBy=multi-user.target",)
 
 
 def _unit(state: HostState) -> Iterator[Section]:
@@ -59,6 +111,28 @@ def surrounding_steps(state: HostState) -> Iterator[str]:
         yield "systemctl restart systemd-sysctl"
     if state.tables:
         yield f"systemctl daemon-reload; systemctl enable --now {state.table_name}.service"
+    yield from service_steps(state)
+
+
+def service_steps(state: HostState) -> Iterator[str]:
+    """Say how addresses and programs take effect at once."""
+    for service in state.services:
+        yield f"install {service.program}; systemctl disable --now {service.program}: a unit of ours runs it"
+    units = service_units(state)
+    if units:
+        yield f"systemctl daemon-reload; systemctl enable --now {' '.join(units)}"
+
+
+def unwatched(state: HostState) -> Iterator[Unsaid]:
+    """Name what only the agent does."""
+    for service in state.services:
+        if service.live and service.announces:
+            prefixes = ", ".join(map(str, service.announces))
+            yield Unsaid(
+                f"the end of advertisements for {prefixes} while the tunnel is down",
+                "nobody there watches the tunnel",
+                "machines on the LAN wait for IPv6 answers that do not come then; `warren agent` would see to it",
+            )
 
 
 def not_done(state: HostState, manager: str, accept: str) -> Iterator[Unsaid]:
@@ -71,6 +145,7 @@ def not_done(state: HostState, manager: str, accept: str) -> Iterator[Unsaid]:
                 f"where {manager} runs {device} it reads router advertisements itself and sets this to 0",
                 f"see that {accept.format(device=device)}",
             )
+    yield from unwatched(state)
     for consent in state.consents:
         what = f"`firewall: {consent.tool}` ({consent.direction} {consent.device or consent.udp_port})"
         if has_hook(consent):

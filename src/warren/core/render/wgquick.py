@@ -24,6 +24,7 @@ from warren.core.render.consent import add_consent, drop_consent, has_hook
 from warren.core.render.ip import route_words, rule_words
 from warren.core.render.nft import render_delete, render_table
 from warren.core.render.services import NO_CONNTRACK, forget_flows
+from warren.core.render.systemd import service_files, service_steps, unwatched
 from warren.core.render.tree import SECRET_MODE, File, Rendered, unspoken
 from warren.core.render.unsaid import Unsaid
 from warren.model.prefix import FAMILIES
@@ -31,7 +32,10 @@ from warren.model.state import HostState, Route, RouteKind, Sysctl, WgInterface
 
 CONFS = "etc/wireguard"
 UNITS = "etc/systemd/system"
-SPOKEN = ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks")
+SPOKEN = (
+    *("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks"),
+    *("lan_addresses", "services"),
+)
 
 
 def render_wg_quick(state: HostState) -> Rendered:
@@ -39,8 +43,8 @@ def render_wg_quick(state: HostState) -> Rendered:
     if is_plain(state):
         files = tuple(_conf(state, interface, (), _own_hooks(state)) for interface in state.interfaces)
     else:
-        files = tuple(_Split(state).files())
-    unsaid = (*_lost_consents(state), *unspoken(state, "wg-quick", SPOKEN))
+        files = (*_Split(state).files(), *service_files(state))
+    unsaid = (*_lost_consents(state), *unwatched(state), *unspoken(state, "wg-quick", SPOKEN))
     return Rendered(files, unsaid, tuple(_steps(state)))
 
 
@@ -205,6 +209,7 @@ def _steps(state: HostState) -> Iterator[str]:
     yield f"copy the files to {state.host}, as root, with their modes"
     for interface in state.interfaces:
         yield f"wg-quick up {interface.name}"
+    yield from service_steps(state)
 
 
 def _sysctl(setting: Sysctl) -> str:
