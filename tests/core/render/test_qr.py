@@ -11,7 +11,9 @@ import pytest
 
 from tests.core.render.golden import check, rendered
 from tests.core.render.states import nyc
+from warren.core.load import load
 from warren.core.render.qr import MOST, drawn, render_qr
+from warren.core.render.subject import state_of
 from warren.core.render.tree import Form, filled
 from warren.model.key import encode_key
 from warren.model.state import HostState
@@ -106,3 +108,28 @@ def test_what_an_app_does_not_do_is_said() -> None:
 
     for item in ("inet warren-portals", "rules of routing", "net.ipv4.ip_forward=1", "more than one tunnel"):
         assert item in told
+
+
+def test_a_phone_reads_its_own_conf(tmp_path: Path) -> None:
+    """A device of `devices:`, from the network file to the camera."""
+    text = """\
+network: home
+overlay: [10.77.0.0/24, "fd77:7:7::/64"]
+hosts:
+  cloud: {key: KoxN2ZaCrbA2YyeDci+kGcQ5AxN5SUhlp+yFtGO760w=, endpoint: "198.51.100.7:51820", uplink: eth0}
+devices:
+  phone: {key: dAdEvSmsHi4crePLWSvTh0WkiRIi1BNDiF1nOAYZvQQ=, into: cloud, full_tunnel: true, dns: [9.9.9.9]}
+"""
+    loaded = load(text.encode(), None, "home.yaml")
+    assert loaded.network is not None and loaded.lock is not None
+    made = render_qr(state_of(loaded.network, loaded.lock, "phone"))
+
+    assert [file.path for file in made.files] == ["phone.txt", "phone.svg", "phone.png"]
+    assert made.unsaid == ()
+    (tmp_path / "code.png").write_bytes(drawn(Form.PNG, filled(made.files[2], [KEY]).text))
+    lines = read(tmp_path / "code.png").splitlines()
+    assert f"PrivateKey = {KEY}" in lines and "AllowedIPs = 0.0.0.0/0, ::/0" in lines and "DNS = 9.9.9.9" in lines
+    assert {line.partition(" = ")[0] for line in lines if " = " in line and line[0] != "#"} <= {
+        *("PrivateKey", "Address", "DNS", "MTU"),
+        *("PublicKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"),
+    }

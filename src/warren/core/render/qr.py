@@ -30,7 +30,8 @@ def render_qr(state: HostState) -> Rendered:
     for interface in state.interfaces:
         text, secrets = conf_text(state, interface, plain=True)
         for form, ending in ((Form.TERMINAL, "txt"), (Form.SVG, "svg"), (Form.PNG, "png")):
-            files.append(File(f"{interface.name}.{ending}", text, SECRET_MODE, secrets, form))
+            name = state.host if state.is_conf else interface.name  # the tunnels of all stock devices are called alike
+            files.append(File(f"{name}.{ending}", text, SECRET_MODE, secrets, form))
     unsaid = () if is_plain(state) else tuple(_lost(state))
     steps = tuple(f"scan {interface.name} with the WireGuard app of {state.host}" for interface in state.interfaces)
     return Rendered(tuple(files), (*unsaid, *unspoken(state, "qr", SPOKEN)), steps)

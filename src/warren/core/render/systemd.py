@@ -92,7 +92,7 @@ def _unit(state: HostState) -> Iterator[Section]:
     yield (
         "Unit",
         (
-            f"Description=The firewall of {state.owner}, a network of WireGuard tunnels",
+            f"Description=The firewall of the WireGuard tunnels of {state.owner.removeprefix('conf:')}",
             "DefaultDependencies=no",
             "Wants=network-pre.target",
             "Before=network-pre.target shutdown.target",

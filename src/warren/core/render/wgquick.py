@@ -41,7 +41,7 @@ SPOKEN = (
 def render_wg_quick(state: HostState) -> Rendered:
     """Render a host for wg-quick."""
     if is_plain(state):
-        files = tuple(_conf(state, interface, (), _own_hooks(state)) for interface in state.interfaces)
+        files = tuple(_conf(state, interface, (), _own_hooks(state), plain=True) for interface in state.interfaces)
     else:
         files = (*_Split(state).files(), *service_files(state))
     unsaid = (*_lost_consents(state), *unwatched(state), *unspoken(state, "wg-quick", SPOKEN))
@@ -166,9 +166,11 @@ class _Split:
         return File(f"{UNITS}/wg-quick@{interface.name}.service.d/{self.first.name}-first.conf", text)
 
 
-def _conf(state: HostState, interface: WgInterface, own: Sequence[str], hooks: Iterable[str]) -> File:
+def _conf(
+    state: HostState, interface: WgInterface, own: Sequence[str], hooks: Iterable[str], *, plain: bool = False
+) -> File:
     head = f"{interface.name} of {state.host}: made by `warren render`, which makes it anew"
-    text, secrets = conf_text(state, interface, head=head, own=own, hooks=hooks)
+    text, secrets = conf_text(state, interface, head=head, own=own, hooks=hooks, plain=plain)
     return File(f"{CONFS}/{interface.name}.conf", text, SECRET_MODE, secrets)
 
 
