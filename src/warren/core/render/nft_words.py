@@ -160,7 +160,9 @@ def _(match: NfProto, family: str = "inet") -> str | None:
 @match_text.register
 def _(match: L4Proto, family: str = "inet") -> str | None:
     negate = "!= " if match.negate else ""
-    return f"meta l4proto {negate}{_oneof(match.protos)}" if match.protos else None
+    # nft knows `icmpv6` by itself; `ipv6-icmp` only where there is an /etc/protocols, which small systems lack.
+    protos = ["icmpv6" if proto == "ipv6-icmp" else proto for proto in match.protos]
+    return f"meta l4proto {negate}{_oneof(protos)}" if protos else None
 
 
 @match_text.register
