@@ -18,12 +18,14 @@ from warren.core.parse.tree import MAX_BYTES
 GOLDEN = Path(__file__).parent.parent / "golden" / "check"
 STORY = (GOLDEN / "story.yaml").read_text()
 LOCK = (GOLDEN / "story.lock").read_bytes()
+OVERLAP = GOLDEN.parents[2] / "examples" / "overlap.yaml"
+STORIES = ((STORY, LOCK), (OVERLAP.read_text(), OVERLAP.with_suffix(".lock").read_bytes()))
 
 # Words that lead deep into the parser, and characters that YAML and terminals mind.
 WORDS = """
 network: overlay: hosts: hub: portals: expect: lab: key: endpoint: uplink: lans: address: port: mtu: psk: from: to:
 exit: via: except: family: nat: if_down: when: down: place: nats: links: source: path: arrives: blocked: closed:
-nyc paris nyc.eth1 nyc.eth1.02:00:5e:00:00:32 10.77.0.0/24 fd77::/64 192.168.1.1/24 a.example.net:51820 nyc-paris
+map: auto 10.99.1.0/24 nyc paris nyc.eth1 nyc.eth1.02:00:5e:00:00:32 10.77.0.0/24 fd77::/64 192.168.1.1/24 a.example.net:51820 nyc-paris
 [ ] { } , : - ? | > & * ! % @ ` ' " # ~ << --- ... %YAML true null 51820 -1 0x10 1e3
 """
 PIECES = (
@@ -81,7 +83,7 @@ def test_random_yaml(pieces: list[str]) -> None:
 @given(st.data())
 def test_a_good_file_gone_wrong(data: st.DataObject) -> None:
     """Cut, repeat, swap and replace pieces of a file that is right, so that deep parts are reached."""
-    text = STORY
+    text, lock = data.draw(st.sampled_from(STORIES))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))
         length = data.draw(st.integers(0, 40))
@@ -97,7 +99,7 @@ def test_a_good_file_gone_wrong(data: st.DataObject) -> None:
             rest = text[:at] + text[at + length :]
             to = data.draw(st.integers(0, len(rest)))
             text = rest[:to] + taken + rest[to:]
-    judged(text.encode("utf-8", "replace"), LOCK)
+    judged(text.encode("utf-8", "replace"), lock)
 
 
 def test_every_value_replaced_by_every_kind() -> None:
