@@ -39,6 +39,7 @@ def test_the_examples_are_those_the_project_promises() -> None:
         "full-exit-mesh",
         "gateway",
         "ipv6-land",
+        "nested",
         "overlap",
         "own-traffic",
         "portals",

@@ -12,6 +12,7 @@ from warren.lab.spaces import LabError, Spaces
 from warren.lab.topology import Wiring
 
 WIREGUARD_SOCKETS = "/run/wireguard"
+TUNNELLED = ("host.", "device.")  # spaces that have WireGuard
 
 
 def build(plan: Wiring) -> Spaces:
@@ -19,7 +20,7 @@ def build(plan: Wiring) -> Spaces:
     Path(WIREGUARD_SOCKETS).mkdir(parents=True, exist_ok=True)
     spaces = Spaces()
     for name in plan.spaces:
-        spaces.make(name, private=(WIREGUARD_SOCKETS,) if name.startswith("host.") else ())
+        spaces.make(name, private=(WIREGUARD_SOCKETS,) if name.startswith(TUNNELLED) else ())
         write_sysctls(spaces, name, plan.sysctls[name])
     spaces.run_each({"": (("ip", "-batch", "-"), "\n".join(_cables(plan, spaces)))})
     spaces.run_each({name: (("ip", "-batch", "-"), "\n".join(lines)) for name, lines in plan.commands.items()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 
 from warren.core.verify.expects import host_addresses, kept_as
@@ -16,6 +18,8 @@ from warren.model.trace import Disposition, Trace
 from warren.model.world import World
 
 OUT_THERE = "internet"
+# A sender's words for ICMP's administratively prohibited, in IPv4 and in IPv6.
+REFUSED = tuple(os.strerror(number).lower() for number in (errno.EHOSTUNREACH, errno.EACCES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,9 @@ def machine_at(world: World, place: Place) -> str:
     """Name the machine that stands at a place, as traces and sightings do."""
     if place.kind is PlaceKind.INTERNET:
         return OUT_THERE
-    return place.host if place.kind is PlaceKind.HOST else client_of(world, place).name
+    if place.kind in (PlaceKind.HOST, PlaceKind.DEVICE):
+        return place.device or place.host
+    return client_of(world, place).name
 
 
 def observed(family: Family, asks: list[Ask], world: World) -> Found:
@@ -116,11 +122,11 @@ def observed(family: Family, asks: list[Ask], world: World) -> Found:
     for ask in plain:
         for sighting in ask.sightings:
             kind, _, name = sighting.space.partition(".")
-            if kind == "host" and sighting.leaving and sighting.device == world.host_by_name[name].uplink:
+            if kind in ("host", "device") and sighting.leaving and sighting.device == world.host_by_name[name].uplink:
                 exits[name] = None
         for space, last in {sighting.space: sighting for sighting in _once(ask)}.items():
-            # What leaves again was not meant for who had it.
-            if space in ask.ends and not last.leaving and last.device != "lo":
+            # What leaves again was not meant for who had it; what it turned away itself it has not got.
+            if space in ask.ends and not last.leaving and last.device != "lo" and ask.trouble not in REFUSED:
                 got.setdefault(machine_in(space, world), last.source)
     silent = [ask for ask in plain if not ask.answered or _came_back(ask)]
     why = {_why(ask) for ask in silent}

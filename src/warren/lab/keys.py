@@ -1,7 +1,7 @@
 """Keys for a network that is only tried: the one place where the lab differs from what the file says.
 
-The private halves of a file's keys stay on the machines they belong to. So every host of a lab gets a fresh pair, and
-a fresh key for each link that has a preshared one; they lie in files of the lab's own /run and vanish with it.
+The private halves of a file's keys stay on the machines they belong to. So every host and device of a lab gets a fresh
+pair, and each link that has a preshared key a fresh one; they lie in files of the lab's own /run and vanish with it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,16 @@ def with_fresh_keys(network: Network) -> tuple[Network, dict[Path, str]]:
             files[file] = links.setdefault(frozenset((host.name, peer)), encode_key(os.urandom(32)))
             psk.append((peer, str(file)))
         hosts.append(_with(host, public, tuple(psk)))
-    return replace(network, hosts=tuple(hosts)), files
+    devices = []
+    for device in network.devices:
+        private, public = _pair()
+        files[key_file(device.name)] = private
+        devices.append(replace(device, key=public))
+    return replace(network, hosts=tuple(hosts), devices=tuple(devices)), files
 
 
 def key_file(host: str) -> Path:
-    """Say where a host's private key lies in the lab."""
+    """Say where the private key of a host or a device lies in the lab."""
     return PLACE / host / "private.key"
 
 

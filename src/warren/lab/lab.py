@@ -20,13 +20,23 @@ from warren.core.maps import settled
 from warren.core.world import SSHD, place_world
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
+from warren.lab.devices import connector
 from warren.lab.keys import with_fresh_keys, write_keys
 from warren.lab.learn import await_learned, learners_of
 from warren.lab.questions import Questions
 from warren.lab.service import Services
 from warren.lab.sight import Eye, Sighting, show_to_eyes
 from warren.lab.spaces import MS_BIND, LabError, Spaces, mount
-from warren.lab.topology import INTERNET, SWITCH, Wiring, client_space, host_space, wire
+from warren.lab.topology import (
+    INTERNET,
+    SWITCH,
+    Wiring,
+    client_space,
+    device_space,
+    host_space,
+    machine_space,
+    wire,
+)
 from warren.lab.works import Works, applier, on_each
 from warren.model.lock import Lock
 from warren.model.network import Network
@@ -71,6 +81,11 @@ class Lab:
         self._wake(reached)
         return reached
 
+    def connect_devices(self) -> None:
+        """Bring up every device with its rendered configuration; the hosts that they dial are there by now."""
+        names = [device.name for device in self.network.devices]
+        on_each(self.spaces, names, connector(self.network, self.lock), device_space)
+
     def _wake(self, reached: dict[str, HostState]) -> None:
         """Have one side of each tunnel send a packet, so that it shakes hands now and not with the first question.
 
@@ -102,7 +117,7 @@ class Lab:
 
     def _uplink_of(self, space: str) -> str:
         kind, _, name = space.partition(".")
-        return self.world.host_by_name[name].uplink if kind == "host" else ""
+        return self.world.host_by_name[name].uplink if kind in ("host", "device") else ""
 
     def _note(self, sighting: Sighting) -> None:
         ask = self.asked.get(sighting.what)
@@ -113,7 +128,7 @@ class Lab:
         """Show each host's eye packets on its uplink until it sees one; LabError if one does not."""
         shown: dict[str, Ask] = {}
         for host in hosts:
-            ask = Ask(host_space(host), Family.IPV4, "udp", Family.IPV4.everything.network_address)
+            ask = Ask(machine_space(self.world, host), Family.IPV4, "udp", Family.IPV4.everything.network_address)
             shown[host] = self.asked[ask.token] = ask
         again = 0.0
 
@@ -246,6 +261,7 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
     lab.serve_operators()
     lab.apply(host.name for host in keyed.hosts)
+    lab.connect_devices()
     lab.let_learn()
     lab.open_eyes()
     lab.serve_people()

@@ -16,7 +16,7 @@ from warren.core.compile.openings import openings
 from warren.core.walk import Probe, probes_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.lab.ask import Ask
-from warren.lab.topology import INTERNET, client_space, host_space
+from warren.lab.topology import INTERNET, client_space, device_space, host_space, machine_space
 from warren.model.lock import Lock
 from warren.model.network import Expect, Network
 from warren.model.prefix import Address, Family
@@ -72,7 +72,7 @@ class Questions:
     def space_of(self, spot: Spot) -> str:
         """Name the space in which a packet is made."""
         if isinstance(spot, OnHost):
-            return host_space(spot.host)
+            return machine_space(self.world, spot.host)
         return client_space(self.world, spot.client) if isinstance(spot, OnLan) else INTERNET
 
 
@@ -89,6 +89,10 @@ def _owners(network: Network, lock: Lock, world: World) -> dict[Address, frozens
             *(a for lan in network.by_name[node.name].lans for a in lan.addresses),
         ):
             owners[interface.ip].add(space)
+    for node in world.devices:
+        addresses = *lock.guest_by_name[node.name].addresses, *(one.ip for one in node.attachment.addresses)
+        for address in addresses:
+            owners[address].add(device_space(node.name))
     for client in world.clients:
         for interface in client.addresses:
             owners[interface.ip].add(client_space(world, client))

@@ -133,7 +133,11 @@ class _Supervisor:
 
     def where(self) -> Iterator[Told]:
         """Say where each machine's namespaces are, by the name people call it."""
-        yield {"spaces": _spaces_of(self.lab), "uplinks": {n.name: n.uplink for n in self.lab.world.hosts}, "ok": True}
+        yield {
+            "spaces": _spaces_of(self.lab),
+            "uplinks": {n.name: n.uplink for n in self.lab.world.machines},
+            "ok": True,
+        }
 
     def version(self) -> Iterator[Told]:
         """Say from which version of the file the lab was made."""

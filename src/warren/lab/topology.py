@@ -57,7 +57,7 @@ class Wiring:
     late_sysctls: dict[str, dict[str, str]] = field(default_factory=dict)  # what a device or conntrack brings
     commands: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # of ip -batch
     rules: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # of nft
-    uplinks: dict[str, Uplink] = field(default_factory=dict)  # of each host
+    uplinks: dict[str, Uplink] = field(default_factory=dict)  # of each host and device
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,16 @@ class Uplink:
 def host_space(name: str) -> str:
     """Name a host's space."""
     return f"host.{name}"
+
+
+def device_space(name: str) -> str:
+    """Name the space of a device of `devices:`."""
+    return f"device.{name}"
+
+
+def machine_space(world: World, name: str) -> str:
+    """Name the space of a host or a device."""
+    return device_space(name) if name in {node.name for node in world.devices} else host_space(name)
 
 
 def nat_space(name: str) -> str:
@@ -103,8 +113,8 @@ def wire(world: World, network: Network) -> Wiring:
             plan.commands[name] += _address(INNER, nat.inner)
         plan.rules[name].append(render_nat(nat))
         _attach(plan, world, name, UP, nat.attachment, f"n{number}", shared)
-    for number, host in enumerate(world.hosts):
-        name = host_space(host.name)
+    for number, host in enumerate(world.machines):
+        name = machine_space(world, host.name)
         early, late = _host_sysctls(world, network, host.name)
         _add_space(plan, name, early)
         plan.late_sysctls[name] = late
@@ -126,7 +136,7 @@ def _add_space(plan: Wiring, name: str, sysctls: dict[str, str]) -> None:
 
 def _count_upstreams(world: World) -> dict[str, int]:
     count: dict[str, int] = defaultdict(int)
-    nodes: tuple[HostNode | NatNode, ...] = (*world.hosts, *world.nats)
+    nodes: tuple[HostNode | NatNode, ...] = (*world.machines, *world.nats)
     for node in nodes:
         count[node.attachment.upstream] += 1
     return count

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from warren.core.compile import compile_network
+from warren.core.compile import compile_devices, compile_network
 from warren.core.walk import Probe, Scene, Walker, faults_of
 from warren.core.world import surroundings_of
 from warren.lab.ask import Ask
@@ -57,10 +57,11 @@ class _Question:
 
 
 def walker_of(lab: Lab) -> Walker:
-    """Give a walker for the compiled states of a lab's hosts."""
-    hosts = [host.name for host in lab.network.hosts]
-    around = {host: surroundings_of(lab.world, lab.network, host, lab.backend) for host in hosts}
-    return Walker(Scene(compile_network(lab.network, lab.lock, around), around, lab.world))
+    """Give a walker for the compiled states of a lab's hosts and devices."""
+    names = [node.name for node in lab.world.machines]
+    around = {name: surroundings_of(lab.world, lab.network, name, lab.backend) for name in names}
+    states = compile_network(lab.network, lab.lock, around) | compile_devices(lab.network, lab.lock, around)
+    return Walker(Scene(states, around, lab.world))
 
 
 def try_all(lab: Lab, expects: Iterable[Expect] | None = None) -> Iterator[Verdict]:
@@ -73,7 +74,7 @@ def try_all(lab: Lab, expects: Iterable[Expect] | None = None) -> Iterator[Verdi
         off = {one.host for one in down}
         try:
             break_down(lab, down)
-            lab.prove_sight(host.name for host in lab.network.hosts if host.name not in off)
+            lab.prove_sight(node.name for node in lab.world.machines if node.name not in off)
             yield from try_as_it_is(lab, groups[down], walker.broken(*faults_of(down)) if down else walker)
         finally:
             heal(lab, down)

@@ -26,11 +26,13 @@ T = TypeVar("T")
 Works = Callable[[Network, Lock], Callable[[str], HostState]]
 
 
-def on_each(spaces: Spaces, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
+def on_each(
+    spaces: Spaces, hosts: Iterable[str], work: Callable[[str], T], space: Callable[[str], str] = host_space
+) -> dict[str, T]:
     """Call `work(host)` in each host's space, several at a time; LabError with the first trouble there was."""
     waiting = list(hosts)
     many = max(1, min(len(waiting), os.cpu_count() or 1))
-    workers = [_start(spaces, waiting[at::many], work) for at in range(many)]
+    workers = [_start(spaces, waiting[at::many], work, space) for at in range(many)]
     done: dict[str, T] = {}
     troubles: list[tuple[str, str]] = []
     for reading, pid in workers:
@@ -45,7 +47,7 @@ def on_each(spaces: Spaces, hosts: Iterable[str], work: Callable[[str], T]) -> d
     return done
 
 
-def _start(spaces: Spaces, hosts: list[str], work: Callable[[str], T]) -> tuple[int, int]:
+def _start(spaces: Spaces, hosts: list[str], work: Callable[[str], T], space: Callable[[str], str]) -> tuple[int, int]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid:
@@ -55,7 +57,7 @@ def _start(spaces: Spaces, hosts: list[str], work: Callable[[str], T]) -> tuple[
     trouble, host = ("", ""), ""
     try:
         for host in hosts:
-            enter(spaces[host_space(host)])
+            enter(spaces[space(host)])
             done[host] = work(host)
     except HostError as error:
         trouble = (f"on {host}: {error.says}", error.remedy)

@@ -34,8 +34,12 @@ def compile_network(network: Network, lock: Lock, surroundings: Mapping[str, Sur
 
 
 def compile_devices(network: Network, lock: Lock, surroundings: Mapping[str, Surroundings]) -> dict[str, HostState]:
-    """Compile the own side of every device of `devices:`."""
-    return {device.name: compile_device(network, lock, device.name, surroundings) for device in network.devices}
+    """Compile the own side of every device of `devices:`; of one without surroundings nothing is known."""
+    unknown = Surroundings(stated=True)
+    return {
+        device.name: compile_device(network, lock, device.name, surroundings.get(device.name, unknown))
+        for device in network.devices
+    }
 
 
 def compile_host(network: Network, lock: Lock, host: str, surroundings: Surroundings) -> HostState:

@@ -9,7 +9,6 @@ tunnel ends, instead of being sent to whoever has such an address in a café.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_interface
 
@@ -28,21 +27,16 @@ from warren.model.state import HostState
 from warren.model.surroundings import Surroundings
 
 
-def compile_device(network: Network, lock: Lock, name: str, around: Mapping[str, Surroundings]) -> HostState:
+def compile_device(network: Network, lock: Lock, name: str, surroundings: Surroundings) -> HostState:
     """Compile a device's own side; KeyError if it is not of the network, or not locked.
 
-    `around` may hold what is known of the device and of the hosts that its packets pass, whose uplinks count for the
-    MTU; nothing is known of a machine that it lacks. The private key is on the device: no file is named for it.
+    It is written once and then lies there, so it goes by the file alone: a way that carries less than the file says is
+    for `verify` to find. The private key is on the device, and no file is named for it.
     """
     fabric = Fabric(network, lock)
     device = network.devices_by_name[name]
     into = network.by_name[device.into]
     dialled = network.dials(device)
-    uplinks = {
-        host.name: around[host.name].link_by_name[host.uplink].mtu
-        for host in network.hosts
-        if host.name in around and host.uplink in around[host.name].link_by_name
-    }
     peer = ConfPeer(
         public_key=into.key,
         allowed_ips=tuple(sorted(_allowed_ips(fabric, device), key=order)),
@@ -55,10 +49,10 @@ def compile_device(network: Network, lock: Lock, name: str, around: Mapping[str,
         private_key=SecretRef(""),
         addresses=tuple(ip_interface(address) for address in fabric.guest_addresses(name)),
         dns=tuple(resolver.network_address for resolver in resolvers(fabric, device)),
-        mtu=guests_mtu(fabric, into.name, dialled, network.guests[into.name][dialled], uplinks),
+        mtu=guests_mtu(fabric, into.name, dialled, network.guests[into.name][dialled], {}),
         peers=(peer,),
     )
-    state = compile_conf(conf, around.get(name, Surroundings(stated=True)), public_key=device.key, host=name)
+    state = compile_conf(conf, surroundings, public_key=device.key, host=name)
     named = (
         replace(tunnel, peers=tuple(replace(one, name=into.name) for one in tunnel.peers))
         for tunnel in state.interfaces

@@ -28,7 +28,7 @@ def subjects(network: Network) -> tuple[str, ...]:
 def state_of(network: Network, lock: Lock, name: str) -> HostState:
     """Compile one of `subjects`; KeyError if it is none."""
     if name in network.devices_by_name:
-        return compile_device(network, lock, name, {})
+        return compile_device(network, lock, name, Surroundings(stated=True))
     if name not in network.by_name:
         raise KeyError(name)
     return compile_host(network, lock, name, Surroundings(stated=True, listeners=_listeners(network, name)))
