@@ -77,14 +77,14 @@ def _target_address(world: World, lock: Lock, source: Place, target: Target, fam
     """Give the address that packets are sent to; UsageError if it has none of the family."""
     import click
 
-    from warren.core.walk.places import target_address
+    from warren.core.walk.places import site_of, target_address
     from warren.model.network import PlaceKind
     from warren.model.prefix import FAMILIES, Family
 
     wanted = (Family(int(family[-1])),) if family else FAMILIES
     outside = source.kind is PlaceKind.INTERNET
     for one in wanted:
-        found = target_address(world, lock, target, one, outside, source.host)
+        found = target_address(world, lock, target, one, outside, site_of(source))
         if found is not None:
             return found
     raise click.UsageError(f"{target} has no {family or 'address'}")

@@ -69,6 +69,11 @@ def _overlay_address(lock: Lock, name: str, family: Family) -> Address | None:
     return (lock.guest_by_name.get(name) or lock.by_name[name]).address(family)
 
 
+def site_of(place: Place) -> str:
+    """Name the host at whose site a place is; a device is at none, wherever its tunnel ends."""
+    return "" if place.kind is PlaceKind.DEVICE else place.host
+
+
 def target_address(
     world: World, lock: Lock, target: Target, family: Family, outside: bool, asker: str = ""
 ) -> Address | None:
@@ -83,7 +88,7 @@ def probe_of(world: World, lock: Lock, source: Place, target: Target, family: Fa
     """Make the packet that asks whether `source` reaches `target`; None if an end lacks the family."""
     start = spot_of(world, source)
     outside = isinstance(start, Outside)
-    destination = target_address(world, lock, target, family, outside, source.host)
+    destination = target_address(world, lock, target, family, outside, site_of(source))
     if destination is None or not _has(world, lock, start, family):
         return None
     own = STRANGER[family] if outside else None
