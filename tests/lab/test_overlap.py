@@ -1,4 +1,4 @@
-"""Mapped LANs among all else that a network does, with real packets: portals of every kind, what is published, a hub.
+"""Mapped LANs among all else that a network does, with real packets: portals of every kind, publishes, a device, a hub.
 
 home   192.168.1.0/24 = 10.99.1.0/24 ─┐                    ┌─ cloud (hub)
 other  192.168.1.0/24 = by the lock ──┴── NATs ─ internet ─┴─ two
@@ -38,6 +38,8 @@ hosts:
     uplink: wan
     lans:
       br0: {address: 192.168.1.1/24}
+devices:
+  phone: {into: home, via: cloud, reach: [home.br0, other.192.168.1.0/24]}
 publish:
   - {at: cloud, to: home.192.168.1.20, ports: [tcp/25565, udp/25565]}
   - {at: cloud, to: "home.fd00:1::20", ports: [tcp/25565]}
@@ -69,6 +71,11 @@ expect:
   - {from: internet, to: two tcp/8080, arrives: home.192.168.1.20, source: kept, family: ipv4}
   - {from: internet, to: two tcp/443, arrives: other.192.168.1.20, source: two, family: ipv4}
   - {from: home.br1, to: 198.51.100.7 tcp/25565, arrives: home.192.168.1.20}
+  - {from: phone, to: home.192.168.1.20, arrives: true, source: kept}
+  - {from: phone, to: other.br0, family: ipv4, arrives: true, source: kept}
+  - {from: phone, to: other.br0, family: ipv6, blocked: true}
+  - {from: phone, to: home.br1, blocked: true}
+  - {from: other.br0, to: phone, arrives: true, source: kept, family: ipv4}
   - {from: home.br0, to: 1.1.1.1, blocked: true, when: {down: [two]}}
   - {from: home.br0, to: other.br0, arrives: true, source: kept, when: {down: [two]}}
 """
