@@ -27,6 +27,10 @@ def print_import(
         }
         for host in draft.hosts
     ]
+    devices = [
+        {"name": one.name, "key": one.party.key, "addresses": [str(address) for address in one.addresses]}
+        for one in draft.devices
+    ]
     secrets = [
         {"file": path, "hosts": list(secret.hosts), "install": draft.installed(secret)} for secret, path in written
     ]
@@ -36,6 +40,7 @@ def print_import(
             "lock": "" if output == "-" else lock_name(output),
             "network": draft.name,
             "hosts": hosts,
+            "devices": devices,
             "guesses": [{"host": one.host, "what": one.what, "value": one.value} for one in draft.guesses],
             "secrets": secrets,
             **findings_json(said),
@@ -51,6 +56,7 @@ def show_import(made: Imported, output: str, written: Sequence[tuple[Secret, str
     draft = made.draft
     files = paint(output, "bold") + (f" and {lock_name(output)} are" if made.lock is not None else " is")
     parts = [count(len(draft.hosts), "host"), count(len(draft.portals), "portal")]
+    parts += [count(len(draft.devices), "device")] if draft.devices else []
     parts += [f"{len(draft.publishes)} published"] if draft.publishes else []
     show(f"{files} written: {', '.join(parts)}.")
     if draft.guesses:

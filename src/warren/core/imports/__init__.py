@@ -1,6 +1,6 @@
 """Make a network file and its lock of confs: several of one network, matched by their keys.
 
-    confs ─► parties (who there is) ─► addresses, reach (what they have) ─► hosts, ways (a draft of the network)
+    confs ─► parties (who there is) ─► addresses, reach (what they have) ─► hosts, guests, ways (a draft of the network)
           ─► write, locks (two texts) ─► load, differences (are they what the confs were?)
 
 Nothing is left out unsaid: what a network file cannot say is a finding at its place in the conf, what no conf says is
@@ -17,6 +17,7 @@ from warren.core.diagnostics import has_errors, in_order
 from warren.core.imports.addresses import find_addresses
 from warren.core.imports.draft import Draft, Guess, Secret
 from warren.core.imports.given import Given
+from warren.core.imports.guests import draft_guests, guests
 from warren.core.imports.hosts import draft_hosts
 from warren.core.imports.locks import lock_of
 from warren.core.imports.parties import find_parties
@@ -68,7 +69,10 @@ def import_confs(
     draft = Draft(name, addressed.overlay, [])
     found += tuple(one for _, wrong in hooks.values() for one in wrong)
     bare = {key: [fact for _, fact in placed] for key, placed in facts.items()}
-    found += tuple(draft_hosts(parties, addressed, reached, bare, endpoints or {}, draft))
+    mine = next(iter(bare.values()))
+    apps = guests(parties, addressed, reached, mine)
+    found += tuple(draft_hosts(parties, addressed, reached, bare, endpoints or {}, draft, apps))
+    found += tuple(draft_guests(apps, addressed, mine, draft))
     found += tuple(draft_ways(parties, addressed, reached, facts, draft))
     text = write_network(draft)
     loaded = load(text.encode(), None, file)

@@ -1,6 +1,6 @@
 """The network that confs add up to, as far as they say, with what had to be guessed beside it.
 
-`core.imports.hosts` and `core.imports.ways` make it, `core.imports.write` writes it.
+`core.imports.hosts`, `core.imports.guests` and `core.imports.ways` make it, `core.imports.write` writes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from warren.core.imports.parties import Party
 from warren.model.endpoint import Endpoint
-from warren.model.key import SecretRef
+from warren.model.key import PublicKey, SecretRef
 from warren.model.network import PortRange
 from warren.model.prefix import Address, Family, Interface, Prefix
 
@@ -40,6 +40,22 @@ class HostDraft:
     lan: str = ""
     lans: tuple[Interface, ...] = ()
     psk: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.party.name
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDraft:
+    """A stock app whose tunnel ends at the network's only host; `reach` are names."""
+
+    party: Party
+    addresses: tuple[Address, ...]
+    into: str
+    reach: tuple[str, ...]
+    full_tunnel: bool
 
     @property
     def name(self) -> str:
@@ -89,10 +105,16 @@ class Draft:
     overlay: tuple[Prefix, ...]
     hosts: list[HostDraft]
     hub: str = ""
+    devices: list[DeviceDraft] = field(default_factory=list)
     portals: list[PortalDraft] = field(default_factory=list)
     publishes: list[PublishDraft] = field(default_factory=list)
     secrets: list[Secret] = field(default_factory=list)
     guesses: list[Guess] = field(default_factory=list)
+
+    def names(self) -> dict[PublicKey, str]:
+        """Name everybody by key, hosts and devices."""
+        everybody = [one.party for one in self.hosts] + [one.party for one in self.devices]
+        return {party.key: party.name for party in everybody}
 
     def file_of(self, secret: Secret) -> str:
         """Name the file that a key is written to: `firm.home.office.psk`, `firm.home.key`."""

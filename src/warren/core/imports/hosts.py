@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_interface
 
 from warren.core.allot import PORT
@@ -33,9 +33,12 @@ def draft_hosts(
     facts: Mapping[PublicKey, Sequence[Fact]],
     endpoints: Mapping[str, Endpoint],
     draft: Draft,
+    apps: Collection[Party] = (),
 ) -> Iterator[Diagnostic]:
-    """Add a host for everybody to the draft. `endpoints` are those its owner knows better, by host's name."""
+    """Add a host for everybody but the apps to the draft. `endpoints` are those its owner knows better, by name."""
     for party in parties.values():
+        if party in apps:
+            continue
         given = party.given
         host = HostDraft(party, addressed.of(party.key), given.conf.name if given is not None else "")
         yield from _endpoint(host, endpoints)
@@ -45,9 +48,10 @@ def draft_hosts(
         _devices(host, reached.lans.get(party.key, ()), facts.get(party.key, ()), draft)
         draft.guesses += [Guess(party.name, "address", str(one)) for one in host.addresses if one in addressed.guessed]
         draft.hosts.append(host)
-    yield from _stand_ins(draft)
+    dialled = {key for key, mine in facts.items() if any(isinstance(one, Redirect) and one.to for one in mine)}
+    yield from _stand_ins(draft, dialled | ({draft.hosts[0].party.key} if apps else set()), bool(apps))
     for host in draft.hosts:
-        _port(host)
+        _port(host, bool(apps))
     _hub(draft)
     yield from _preshared(parties, draft)
 
@@ -95,8 +99,11 @@ def _own_address(prefix: Prefix) -> Interface:
     return ip_interface(f"{first}/{prefix.prefixlen}")
 
 
-def _stand_ins(draft: Draft) -> Iterator[Diagnostic]:
-    """Give those an endpoint that somebody must dial, though no conf says where: most peers first."""
+def _stand_ins(draft: Draft, dialled: Collection[PublicKey], apps: bool) -> Iterator[Diagnostic]:
+    """Give those an endpoint that somebody must dial, though no conf says where: most peers first.
+
+    `dialled` are those that strangers dial: gateways that publish, and the host of apps.
+    """
     by_key = {host.party.key: host for host in draft.hosts}
     open_pairs = {
         frozenset((host.party.key, given.public_key))
@@ -104,11 +111,13 @@ def _stand_ins(draft: Draft) -> Iterator[Diagnostic]:
         for given, _ in host.party.seen
         if host.endpoint is None and by_key[given.public_key].endpoint is None
     }
+    open_pairs |= {frozenset((key,)) for key in dialled if by_key[key].endpoint is None}
     while open_pairs:
         often = Counter(key for pair in open_pairs for key in pair)
         key = max(often, key=lambda key: (often[key], _listens(by_key[key].party), by_key[key].name))
         host = by_key[key]
-        host.endpoint = Endpoint(f"{host.name}.invalid", _listens(host.party) or PORT)
+        port = _listens(host.party)
+        host.endpoint = Endpoint(f"{host.name}.invalid", _beside(port) if apps else port or PORT)
         open_pairs = {pair for pair in open_pairs if key not in pair}
         draft.guesses.append(Guess(host.name, "endpoint", str(host.endpoint)))
         given = host.party.given
@@ -120,9 +129,21 @@ def _listens(party: Party) -> int:
     return party.given.conf.listen_port if party.given is not None else 0
 
 
-def _port(host: HostDraft) -> None:
-    """Write a port out that neither the endpoint says nor warren would choose."""
+def _beside(port: int) -> int:
+    """Give a port that is another one."""
+    return port + 1 if 0 < port < 65535 else PORT
+
+
+def _port(host: HostDraft, apps: bool) -> None:
+    """Write a port out that neither the endpoint says nor warren would choose.
+
+    Apps dial the port that the conf listens on, which is their own device's then; no host has to dial the next one.
+    """
     port = _listens(host.party)
+    if apps and host.endpoint is not None:
+        if host.endpoint.port == port:
+            host.endpoint = Endpoint(host.endpoint.host, _beside(port))
+        return
     usual = host.endpoint.port if host.endpoint is not None else PORT
     host.port = port if port and port != usual else None
 

@@ -32,7 +32,7 @@ Spans = dict[tuple[PublicKey, Family], list[Span]]
 def differences(draft: Draft, network: Network, lock: Lock) -> Iterator[Diagnostic]:
     """Find what will not be on a host as its conf had it."""
     fabric = Fabric(network, lock)
-    names = {host.party.key: host.name for host in draft.hosts}
+    names = draft.names()
     unclaimed = _unclaimed(draft, network, lock)
     for host in draft.hosts:
         given = host.party.given
@@ -162,7 +162,8 @@ def _unclaimed(draft: Draft, network: Network, lock: Lock) -> dict[Family, list[
     """Give what no conf says anything of: the part of the overlay that nobody has, or has by a guess of ours; and what
     is no unicast of IPv6 that a network could mean."""
     guessed = {guess.value for guess in draft.guesses if guess.what == "address"}
-    held = [one for host in lock.hosts for one in host.addresses if str(one) not in guessed]
+    allotted = [host.addresses for host in lock.hosts] + [guest.addresses for guest in lock.guests]
+    held = [one for addresses in allotted for one in addresses if str(one) not in guessed]
     lans = [prefix for host in network.hosts for lan in host.lans for prefix in lan.prefixes]
     found: dict[Family, list[Span]] = {}
     for family in FAMILIES:

@@ -96,7 +96,11 @@ def _publish(
         if fact.exempt and fact.ports is not None:
             exempt += [fact.ports] if fact.ports != own else []
             continue
-        to = _place(fact, hosts, addressed, reached)
+        to = _place(fact, hosts, draft.names(), addressed, reached)
+        if to is not None and to.partition(".")[0] == gateway.name:
+            what = f"a DNAT to {fact.to}, which is an address of `{gateway.name}` itself or of its LAN"
+            yield finding("W160", where, what=what, remedy="Keep it outside of warren: no tunnel is on its way.")
+            continue
         if to is None:
             what = f"a DNAT to {fact.to}, which is nobody's address"
             remedy = "Write `{at: " + gateway.name + ", to: PLACE, ports: …}` under `publish:` for whom it was."
@@ -115,13 +119,20 @@ def _meet(one: PortRange, other: PortRange) -> bool:
     return one.proto == other.proto and one.first <= other.last and other.first <= one.last
 
 
-def _place(fact: Redirect, hosts: Mapping[PublicKey, HostDraft], addressed: Addressed, reached: Reached) -> str | None:
+def _place(
+    fact: Redirect,
+    hosts: Mapping[PublicKey, HostDraft],
+    names: Mapping[PublicKey, str],
+    addressed: Addressed,
+    reached: Reached,
+) -> str | None:
     """Name the place of an address: a host by its tunnel address, or `host.address` on its LAN."""
     if fact.to is None:
         return None
-    for key, host in hosts.items():
+    for key, name in names.items():
         if fact.to in addressed.of(key):
-            return host.name
+            return name
+    for key, host in hosts.items():
         if any(covers(prefix, fact.to) for prefix in reached.lans.get(key, ())):
             return f"{host.name}.{fact.to}"
     return None
@@ -146,7 +157,7 @@ def _spent(host: HostDraft, placed: Sequence[Placed], draft: Draft) -> Iterator[
                 what = "masquerading into the tunnel"
                 why = "warren gives LANs that cannot be answered otherwise the host's tunnel address by itself"
                 remedy = "Write the LANs behind this host under `lans:`."
-        elif isinstance(fact, Masquerade) and host.name not in exits:
+        elif isinstance(fact, Masquerade) and host.name not in exits and not draft.devices:
             what, why = "masquerading", "none of the confs sends everything through this host"
             remedy = f"If somebody did, write `{{from: NAME, exit: {host.name}}}` under `portals:`."
         elif isinstance(fact, Replies) and host.name not in kept:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from warren.core.imports.draft import Draft, HostDraft, PortalDraft, PublishDraft
+from warren.core.imports.draft import DeviceDraft, Draft, HostDraft, PortalDraft, PublishDraft
 from warren.model.network import PortRange
 from warren.model.prefix import FAMILIES
 
@@ -34,6 +34,10 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield "hosts:"
     for host in draft.hosts:
         yield from _host(host, draft)
+    if draft.devices:
+        yield ""
+        yield "devices:   # stock WireGuard apps: `warren render` writes their configuration"
+        yield from map(_device, draft.devices)
     if draft.portals:
         yield ""
         yield "portals:   # what comes from there leaves by the exit's uplink, or not at all"
@@ -63,6 +67,8 @@ def _host(host: HostDraft, draft: Draft) -> Iterator[str]:
     yield f"    key: {host.party.key}"
     if host.endpoint is not None:
         told = "guessed: no conf says where it is dialled" if "endpoint" in guessed else "others dial it here"
+        if draft.devices and given is not None:
+            told += f"; devices at port {given.conf.listen_port or 'of the lock'}"
         yield f"    endpoint: {_text(str(host.endpoint))}   # {told}"
     if host.port is not None:
         yield f"    port: {host.port}   # what it listens on"
@@ -77,6 +83,12 @@ def _host(host: HostDraft, draft: Draft) -> Iterator[str]:
         yield "    lans:"
         addresses = _list([str(address) for address in host.lans], alone=True)
         yield f"      {host.lan}: {{address: {addresses}}}   # guessed: the device, and its own address"
+
+
+def _device(device: DeviceDraft) -> str:
+    words = [f"key: {device.party.key}", f"into: {device.into}", f"reach: {_list(device.reach)}"]
+    words += ["full_tunnel: true"] if device.full_tunnel else []
+    return f"  {device.name}: {{{', '.join(words)}}}"
 
 
 def _portal(portal: PortalDraft) -> str:
@@ -114,6 +126,8 @@ def _promises(draft: Draft) -> Iterator[str]:
         for given, _ in host.party.seen:
             ends = sorted((host, hosts[given.public_key]), key=lambda end: (end.endpoint is not None, end.name))
             pairs[ends[0].name, ends[1].name] = None
+    for device in draft.devices:
+        yield f"  - {{from: {device.name}, to: {device.into}, arrives: true}}"
     for one, other in pairs:
         if not forwarded & {one, other}:
             yield f"  - {{from: {one}, to: {other}, arrives: true}}"
