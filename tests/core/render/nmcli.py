@@ -13,20 +13,24 @@ from pathlib import Path
 UNPACKED = Path(__file__).parents[3] / ".venv-tools" / "networkmanager" / "usr"
 
 
-def libraries() -> dict[str, str]:
+def program(path: str) -> str:
+    """Find one of NetworkManager's programs: what was unpacked, else what is installed."""
+    unpacked = UNPACKED / path
+    return str(unpacked) if unpacked.exists() else Path(path).name
+
+
+def environment() -> dict[str, str]:
     """Give the environment in which the unpacked programs find their libraries."""
     return os.environ | {"LD_LIBRARY_PATH": ":".join(str(one.parent) for one in UNPACKED.glob("lib/*/libnm.so.0"))}
 
 
 def understood(keyfile: str) -> ConfigParser:
     """Have nmcli read a keyfile; give what it makes of it."""
-    unpacked = UNPACKED / "bin" / "nmcli"
-    nmcli, environment = (str(unpacked), libraries()) if unpacked.exists() else ("nmcli", os.environ)
     name = parsed(keyfile)["connection"]["id"]
     done = subprocess.run(
-        [nmcli, "--offline", "connection", "modify", "connection.id", name],
+        [program("bin/nmcli"), "--offline", "connection", "modify", "connection.id", name],
         input=keyfile,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,14 +1,23 @@
-"""systemd's unit files, read as little as tests need: sections of `Key=value`, a key as often as it likes."""
+"""Files of network managers, read as little as tests need, and WireGuard's side of them in wg(8)'s own words."""
 
 from __future__ import annotations
 
+from configparser import ConfigParser
 from pathlib import Path
 
 Section = tuple[str, list[tuple[str, str]]]
+_KEYS = {
+    "private-key": "PrivateKey",
+    "listen-port": "ListenPort",
+    "fwmark": "FwMark",
+    "preshared-key": "PresharedKey",
+    "endpoint": "Endpoint",
+    "persistent-keepalive": "PersistentKeepalive",
+}
 
 
 def sections(text: str) -> list[Section]:
-    """Read a unit file."""
+    """Read a unit file of systemd: a key may stand as often as it likes."""
     found: list[Section] = []
     for line in text.splitlines():
         if line.startswith("["):
@@ -19,8 +28,8 @@ def sections(text: str) -> list[Section]:
     return found
 
 
-def as_wg_conf(netdev: str) -> str:
-    """Say a .netdev in wg(8)'s words, keys read from their files."""
+def netdev_as_wg_conf(netdev: str) -> str:
+    """Say a .netdev in wg's words, keys read from their files."""
     lines: list[str] = []
     for head, settings in sections(netdev):
         if head == "NetDev":
@@ -38,3 +47,17 @@ def _setting(key: str, value: str) -> str:
     if key.endswith("File"):
         return f"{key.removesuffix('File')} = {Path(value).read_text().strip()}"
     return f"{'FwMark' if key == 'FirewallMark' else key} = {value}"
+
+
+def keyfile_as_wg_conf(keyfile: ConfigParser) -> str:
+    """Say a keyfile of NetworkManager in wg's words."""
+    lines: list[str] = []
+    for head in keyfile.sections():
+        if not head.startswith("wireguard"):
+            continue
+        kind, _, peer = head.partition(".")
+        lines += ["[Interface]"] if kind == "wireguard" else ["[Peer]", f"PublicKey = {peer}"]
+        lines += [f"{_KEYS[key]} = {value}" for key, value in keyfile[head].items() if key in _KEYS]
+        if "allowed-ips" in keyfile[head]:
+            lines.append(f"AllowedIPs = {keyfile[head]['allowed-ips'].rstrip(';').replace(';', ', ')}")
+    return "\n".join(lines) + "\n"
