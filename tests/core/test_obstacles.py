@@ -237,3 +237,18 @@ def test_a_network_of_this_host_that_the_network_hides_is_named() -> None:
     assert found(replace(STATE, rules=(*STATE.rules, lan)), routes=(bridge,)) == ()
     device = STATE.interfaces[0].name
     assert found(routes=(Route(ip_network("10.77.0.1/32"), MAIN, device, protocol="kernel"),)) == ()
+
+
+def test_a_prefix_that_gives_way_to_the_uplinks_own_network_is_named() -> None:
+    """A traveller's café has the subnet of a site: its gateway stays within reach, the site does not."""
+    (tokyo,) = STATE.interfaces[0].peers
+    site = ip_network("10.64.3.0/24")
+    held = replace(STATE.interfaces[0], peers=(replace(tokyo, allowed_ips=(*tokyo.allowed_ips, site)),))
+    state = replace(STATE, interfaces=(held, *STATE.interfaces[1:]))
+    cafe = Route(ip_network("10.64.0.0/22"), MAIN, "eth0", protocol="kernel")
+    (obstacle,) = found(state, routes=(cafe,))
+
+    assert not obstacle.blocks
+    assert obstacle.what == "10.64.3.0/24 of tokyo is not reached from here: eth0 has 10.64.0.0/22"
+    routed = replace(state, routes=(*state.routes, Route(site, 7700, "portals")))
+    assert all("not reached" not in one.what for one in found(routed, routes=(cafe,)))

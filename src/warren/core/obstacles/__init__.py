@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from warren.core.obstacles.firewalls import foreign_chains
 from warren.core.obstacles.machine import backend, devices, ipv6, networkd, programs, reverse_path, settings
-from warren.core.obstacles.routing import foreign_routes, foreign_rules, hidden_routes
+from warren.core.obstacles.routing import foreign_routes, foreign_rules, hidden_routes, yielded_prefixes
 from warren.model.change import Obstacle
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings
@@ -28,6 +28,7 @@ def find_obstacles(state: HostState, surroundings: Surroundings) -> tuple[Obstac
         *foreign_rules(state, surroundings),
         *foreign_routes(state, surroundings),
         *hidden_routes(state, surroundings),
+        *yielded_prefixes(state, surroundings),
         *reverse_path(state, surroundings),
         *ipv6(state, surroundings),
         *networkd(surroundings),

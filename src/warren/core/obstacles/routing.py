@@ -65,6 +65,31 @@ def foreign_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obs
                 )
 
 
+def yielded_prefixes(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:
+    """Prefixes of peers that have no route here, because the network that this host is a guest of has them too.
+
+    What a peer of a device of its own owns is not told by its allowed IPs, which hold everything.
+    """
+    routed = {route.prefix for route in state.routes if route.device}
+    if state.is_conf:  # where its routes are is its own affair
+        return
+    for interface in state.interfaces:
+        for peer in interface.peers:
+            for ours in peer.allowed_ips:
+                if ours in routed or ours.prefixlen == 0 or _is_host(ours):
+                    continue
+                for theirs in surroundings.routes:
+                    if theirs.table == MAIN and theirs.prefix.prefixlen > 0 and overlaps(ours, theirs.prefix):
+                        yield Obstacle(
+                            f"{prefix_word(ours)} of {peer.name or 'a peer'} is not reached from here: "
+                            f"{theirs.device or 'another network'} has {prefix_word(theirs.prefix)}",
+                            "It is reached again elsewhere. Where this host stays, give that LAN another prefix by "
+                            "`map:`.",
+                            blocks=False,
+                        )
+                        break
+
+
 def hidden_routes(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:
     """Networks of this host that lie in what the network has for itself, and are out of reach from now on.
 
