@@ -4,7 +4,7 @@
     setting net/ipv4/ip_forward            chain4 filter WARREN-portals-forward
     link portals                           address4 10.77.0.1/32 dev portals
     peer portals 3p7…=                     route4 10.77.0.2/32 dev portals table 7700 proto 77
-                                           rule4 pref 7712 lookup 7700 protocol 77
+    service ra                             rule4 pref 7712 lookup 7700 protocol 77
 
 A script keeps the lines of what it has made. Started in a newer edition, it makes what that one says and then takes
 away the lines that only the older one had: nothing in between is ever without its guards.
@@ -37,6 +37,9 @@ def made_always(state: HostState) -> Iterator[str]:
             # Nobody else is on the link: no need to wait until the kernel has asked whether the address is taken.
             nodad = " nodad" if address.version == 6 else ""
             yield f"address{address.version} {address} dev {interface.name}{nodad}"
+    for given in state.lan_addresses:
+        nodad = " nodad" if given.address.version == 6 else ""
+        yield f"address{given.address.version} {given.address} dev {given.device}{nodad}"
     for family in FAMILIES:
         routes = [route for route in state.routes if route.prefix.version == family]
         routes.sort(key=lambda route: route.kind is RouteKind.UNICAST)
@@ -44,6 +47,7 @@ def made_always(state: HostState) -> Iterator[str]:
     for family in FAMILIES:
         rules = sorted((rule for rule in state.rules if rule.family == family), key=lambda rule: rule.priority)
         yield from dict.fromkeys(f"rule{family.value} {rule_words(rule)}" for rule in rules)
+    yield from (f"service {service.name}" for service in state.services)
     yield from (f"undo {shell_words(drop_consent(rule, state.owner))}" for rule in state.consents)
     yield from (f"undo {shell_words(command.argv)}" for config in state.dns for command in drop_dns(config, Tools()))
 

@@ -30,6 +30,7 @@ from warren.core.render.made import (
     shell_words,
 )
 from warren.core.render.nft import render_table
+from warren.core.render.programs import Files, argv_of, config_text
 from warren.core.render.services import Tools, forget_flows, set_dns
 from warren.core.render.shell import CONF_SECRET, FIND_IP, HEAD, RESOLVE, TAIL
 from warren.core.render.tree import File, Rendered, unspoken
@@ -39,7 +40,7 @@ from warren.model.endpoint import Endpoint
 from warren.model.firewall import Table
 from warren.model.key import SecretRef
 from warren.model.prefix import FAMILIES
-from warren.model.state import HostState, Sysctl, WgInterface
+from warren.model.state import HostState, Service, Sysctl, WgInterface
 
 
 def script_name(state: HostState) -> str:
@@ -64,8 +65,19 @@ def render_sh(state: HostState) -> Rendered:
 
 def _unsaid(state: HostState) -> Iterator[Unsaid]:
     yield from unspoken(
-        state, "a script", ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks")
+        state,
+        "a script",
+        (
+            *("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks"),
+            *("lan_addresses", "services"),
+        ),
     )
+    if any(service.announces for service in state.services):
+        yield Unsaid(
+            "that a LAN is told within five seconds that the tunnel is dead",
+            "there is no agent that looks",
+            "machines on the LAN try IPv6 first meanwhile, and go on by IPv4 after a wait",
+        )
     try:
         for table in state.tables:
             for family in FAMILIES:
@@ -162,8 +174,20 @@ def _up(state: HostState) -> Iterator[str]:
     for family in FAMILIES:
         yield f"lines route{family.value} \"$STATE/new\" | sed 's/^/route replace /' | batch {family.value}"
     yield 'rules "$STATE/new"'
+    for service in state.services:
+        yield from _service(service)
     yield '[ -n "$again" ] || forget'
     yield from _hooks(state, state.hooks.post_up)
+
+
+def _service(service: Service) -> Iterator[str]:
+    """Write what a program is to read, and run it."""
+    files = Files(f"@state@/{service.name}", "")
+    if service.live:
+        yield f"cat >\"$STATE/{service.name}.live\" <<'END'\n{service.live.rstrip()}\nEND"
+    words = (word.replace("@state@", "$STATE") for word in argv_of(service.program, files, Tools()))
+    argv = " ".join(f'"{word}"' if "$" in word else quote(word) for word in words)
+    yield f"service {service.name} {argv} <<'END'\n{config_text(service, files).rstrip()}\nEND"
 
 
 def _hooks(state: HostState, hooks: Iterable[str], after: str = "") -> Iterator[str]:

@@ -160,8 +160,50 @@ rules_lack() {{
 hook() {{ "$1" -w -t "$2" -C "$3" -j "$4" 2>/dev/null || "$1" -w -t "$2" "$5" "$3" -j "$4"; }}
 unhook() {{ while "$1" -w -t "$2" -D "$3" -j "$4" 2>/dev/null; do :; done; }}
 
+# service NAME PROGRAM…: run a program again and again, with what is in NAME.conf; one that runs with the same is left
+# alone. Standard input is the configuration, in which @state@ is where our files are.
+service() {{
+    name=$1; shift
+    sed "s|@state@|$STATE|g" >"$STATE/$name.new"
+    has "$1" || {{ say "$1 is not installed, so nothing is done for $name: install it"; return; }}
+    if running "$name" && cmp -s "$STATE/$name.new" "$STATE/$name.conf"; then return; fi
+    stop_service "$name"
+    mv "$STATE/$name.new" "$STATE/$name.conf"
+    (
+        trap '' HUP
+        trap 'kill "$child" 2>/dev/null; exit 0' TERM
+        while :; do
+            "$@" >"$STATE/$name.log" 2>&1 & child=$!
+            wait "$child" || :
+            sleep 1 & child=$!
+            wait "$child" || :
+        done
+    ) </dev/null >/dev/null 2>&1 &
+    echo $! >"$STATE/$name.pid"
+}}
+
+# A number may be somebody else's by now: then its command line does not speak of this script.
+running() {{
+    pid=$(cat "$STATE/$1.pid" 2>/dev/null) && [ -e "/proc/$pid/cmdline" ] &&
+        tr '\\0' ' ' <"/proc/$pid/cmdline" | grep -qF "${{0##*/}}"
+}}
+
+stop_service() {{
+    running "$1" || return 0
+    kill "$pid" 2>/dev/null || :
+    tries=0
+    while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 50 ]; do
+        tries=$((tries + 1))
+        sleep 0.1 2>/dev/null || sleep 1
+    done
+}}
+
 # remove FILE: take away what a file lists, steering first and guards last. Nothing here stops the rest.
 remove() {{
+    lines service "$1" | while read -r name; do
+        stop_service "$name"
+        rm -f "$STATE/$name.conf" "$STATE/$name.pid" "$STATE/$name.log"
+    done
     for family in 4 6; do rule_lines $family "$1" | sed '1!G;h;$!d' | sed 's/^/rule del /' | unbatch $family; done
     nowhere='^\\(unreachable\\|blackhole\\|prohibit\\|throw\\) '
     for family in 4 6; do
@@ -305,6 +347,7 @@ status() {
             "$program" -w -t "$table" -C "$builtin" -j "$chain" 2>/dev/null || lack "$program chain $chain in $builtin"
         done <"$STATE/tables"
     done
+    for name in $(lines service "$STATE/made"); do running "$name" || lack "$name, which does not run"; done
     lines link "$STATE/made" >"$STATE/tables"
     while read -r device; do
         case $("$IP" link show dev "$device" 2>/dev/null) in
