@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal
-from tests.core.render.golden import check
+from tests.core.render.golden import check, example
 from tests.core.render.namespace import ALONE
 from tests.core.render.states import nyc
 from warren.core.compile import compile_network
 from warren.core.render.script import render_script, render_sh
+from warren.core.render.subject import state_of
 from warren.model.firewall import Accept, Chain, Jump, NftRule, Set, SetType
 from warren.model.key import PublicKey, SecretRef
 from warren.model.network import Network
@@ -222,6 +223,37 @@ def test_what_a_script_cannot_do_is_said() -> None:
     ]
     assert "die 'iptables cannot accept in jumped" in made.files[0].text
     assert render_sh(nyc()).unsaid == ()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("firewall", ["nft", "iptables"])
+def test_a_gateway_keeps_what_listens_on_it(tmp_path: Path, firewall: str) -> None:
+    """Its sshd may have any port: what is published never covers it."""
+    key = tmp_path / "key"
+    key.write_text(subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout)
+    public = subprocess.run(["wg", "pubkey"], stdin=key.open(), capture_output=True, text=True).stdout.strip()
+    state = state_of(*example("gateway"), "cloud")
+    own = tuple(replace(one, public_key=PublicKey(public)) for one in state.interfaces)
+    (tmp_path / "cloud.sh").write_text(render_script(replace(state, interfaces=own)))
+    script = """
+        mount -t tmpfs tmpfs /run; ip link set lo up; ip link add ens3 type veth peer name wire
+        $PYTHON -c "$LISTEN" & until ss -ltn | grep -q :2200; do sleep 0.05; done
+        busybox ash "$1/cloud.sh" start
+        nft -s list ruleset | grep -e 'elements = { [0-9]*[, ]' -e 'dport \\(22\\|2200\\|2201\\|5353\\) .*return' || :
+        busybox ash "$1/cloud.sh" stop"""
+    listen = """if True:
+        import signal, socket
+        held = [socket.create_server((host, port)) for host, port in (("0.0.0.0", 2200), ("127.0.0.1", 2201))]
+        waiting = socket.socket(type=socket.SOCK_DGRAM)
+        waiting.bind(("", 5353))
+        signal.pause()"""
+
+    told = {"PYTHON": sys.executable, "LISTEN": listen, "WARREN_FIREWALL": firewall, "WARREN_KEY": str(key)}
+    argv = [*ALONE, "env", *(f"{name}={value}" for name, value in told.items()), "sh", "-euc", script, "sh"]
+    run = subprocess.run([*argv, str(tmp_path)], capture_output=True, text=True, timeout=60)
+
+    assert "2200" in run.stdout and "5353" in run.stdout, run.stderr
+    assert "2201" not in run.stdout, "nobody but the machine itself reaches that one"
 
 
 def test_two_networks_keep_their_iptables_chains_apart() -> None:

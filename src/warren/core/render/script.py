@@ -18,9 +18,11 @@ from ipaddress import ip_address
 from shlex import quote
 
 from warren.core.compare import FORWARDING, sysctl_device
+from warren.core.compile.firewall.sets import OPEN_UDP, OWN_TCP
 from warren.core.render.commands import HOOK_SHELL, shell_line
 from warren.core.render.consent import add_consent, drop_consent, has_hook
 from warren.core.render.iptables import render_restore
+from warren.core.render.iptables_words import chain_name
 from warren.core.render.made import (
     iptables_program,
     made_always,
@@ -32,15 +34,17 @@ from warren.core.render.made import (
 from warren.core.render.nft import render_table
 from warren.core.render.programs import Files, argv_of, config_text
 from warren.core.render.services import Tools, forget_flows, set_dns
-from warren.core.render.shell import CONF_SECRET, FIND_IP, HEAD, RESOLVE, TAIL
+from warren.core.render.shell import CONF_SECRET, FIND_IP, HEAD, OWN_PORTS, RESOLVE, TAIL
 from warren.core.render.tree import File, Rendered, unspoken
 from warren.core.render.unsaid import Unsaid
 from warren.core.render.wg import peer_section, placeholder
 from warren.model.endpoint import Endpoint
-from warren.model.firewall import Table
+from warren.model.firewall import Port, Table
 from warren.model.key import SecretRef
 from warren.model.prefix import FAMILIES
 from warren.model.state import HostState, Service, Sysctl, WgInterface
+
+_OWN_TCP = Port("tcp", "dport", OWN_TCP)
 
 
 def script_name(state: HostState) -> str:
@@ -86,7 +90,7 @@ def _unsaid(state: HostState) -> Iterator[Unsaid]:
         yield Unsaid("the firewall on a machine without nft", str(error), "install nftables there")
     for table in state.tables:
         for held in table.sets:
-            if held.live:
+            if held.live and held.name != OPEN_UDP.name:  # what waits now is kept by its port, as what listens is
                 yield Unsaid(
                     f"what is put into the set {held.name} later",
                     "nothing feeds it there, so it stays as the script has it",
@@ -115,7 +119,8 @@ def render_script(state: HostState) -> str:
         _listing("names", _names(state)),
         _listing("named", (" ".join(words) for words in named_endpoints(state))),
         RESOLVE,
-        _function("firewall_nft", (_fed("nft -f -", render_table(table)) for table in state.tables)),
+        OWN_PORTS if any(_keeps_ports(table) for table in state.tables) else "",
+        _function("firewall_nft", (line for table in state.tables for line in _nft(table))),
         _function("firewall_iptables", by_iptables),
         _function("forget", _forget(state)),
         _function("before_stop", _hooks(state, state.hooks.pre_down, " || :")),
@@ -254,8 +259,20 @@ def _forget(state: HostState) -> Iterator[str]:
         yield "else say 'conntrack is not installed: old flows keep their old path until they end'; fi"
 
 
+def _keeps_ports(table: Table) -> str:
+    """Name the chain in which a gateway keeps its own ports from being published; empty if it publishes nothing."""
+    keeps = (chain.name for chain in table.chains for rule in chain.rules if _OWN_TCP in rule.matches)
+    return next(keeps, "")
+
+
+def _nft(table: Table) -> Iterator[str]:
+    yield _fed("nft -f -", render_table(table))
+    if _keeps_ports(table):
+        yield f"own_ports_nft {table.family} {table.name}"
+
+
 def _iptables(table: Table) -> Iterator[str]:
-    """Write our chains of a table, and then what leads to them."""
+    """Write our chains of a table, what leads to them, and what this machine keeps to itself."""
     for family in FAMILIES:
         text = render_restore(table, family)
         if not text:
@@ -266,6 +283,8 @@ def _iptables(table: Table) -> Iterator[str]:
         loop = f'while read -r words; do hook {program} $words; done <"$STATE/hooks"'
         body = [fed, hooks, loop]
         yield from (['if [ -n "$V6" ]; then', *body, "fi"] if family == 6 else body)
+    if kept := _keeps_ports(table):
+        yield f"own_ports_iptables {chain_name(table, kept)}"
 
 
 def _listing(name: str, lines: Iterable[str]) -> str:

@@ -252,6 +252,34 @@ find_ip() {
 }
 """
 
+# For gateways. /proc/net/tcp: 0A listens; /proc/net/udp: 07 waits for anybody. Addresses are in hexadecimal.
+OWN_PORTS = """
+# listening tcp|udp: the ports at which this machine itself can be reached, each once
+listening() {
+    state=0A; [ "$1" = tcp ] || state=07
+    cat "/proc/net/$1" "/proc/net/${1}6" 2>/dev/null | awk -v state="$state" '
+        $4 == state && $2 !~ /^(0100007F|00000000000000000000000001000000):/ { sub(/.*:/, "", $2); print $2 }
+    ' | sort -u | while read -r port; do printf '%d\n' "0x$port"; done
+}
+
+# What listens here is not published, or whoever is logged in could not log in again.
+own_ports_nft() {
+    for proto in tcp udp; do
+        for port in $(listening $proto); do
+            nft add element "$1" "$2" "own_$proto" "{ $port }" 2>/dev/null || :
+        done
+    done
+}
+own_ports_iptables() {
+    for proto in tcp udp; do
+        for port in $(listening $proto); do
+            iptables -w -t nat -I "$1" -p $proto --dport "$port" -j RETURN
+            [ -z "$V6" ] || ip6tables -w -t nat -I "$1" -p $proto --dport "$port" -j RETURN
+        done
+    done
+}
+"""
+
 CONF_SECRET = """
 # conf_secret FILE KEY [PEER]: a key out of a wg-quick file
 conf_secret() {

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.compile.firewall.sets import OPEN_UDP, OWN_TCP
 from warren.core.render.nft import render_table
 from warren.core.render.openwrt.advertise import advertise_unsaid
 from warren.core.render.openwrt.firewall import firewall_sections, met_devices, nft_path
@@ -73,7 +74,13 @@ def _unsaid(here: HostState, state: HostState) -> Iterator[Unsaid]:
     yield from advertise_unsaid(here)
     for table in here.tables:
         for held in table.sets:
-            if held.live:
+            if held.name == OWN_TCP.name:
+                yield Unsaid(
+                    "what the router itself listens on",
+                    f"nobody could look, so of tcp only {', '.join(map(str, held.elements))} is kept from being published",
+                    "name what else you need of it in `except:`, or it goes into the tunnel",
+                )
+            elif held.live and held.name != OPEN_UDP.name:
                 yield Unsaid(
                     f"what is put into the set {held.name} later",
                     "nothing feeds it there",
