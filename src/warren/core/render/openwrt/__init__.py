@@ -77,7 +77,7 @@ def _unsaid(here: HostState, state: HostState) -> Iterator[Unsaid]:
             if held.name == OWN_TCP.name:
                 yield Unsaid(
                     "what the router itself listens on",
-                    f"nobody could look, so of tcp only {', '.join(map(str, held.elements))} is kept from being published",
+                    f"nobody could look, so only tcp {', '.join(map(str, held.elements))} is kept from being published",
                     "name what else you need of it in `except:`, or it goes into the tunnel",
                 )
             elif held.live and held.name != OPEN_UDP.name:
