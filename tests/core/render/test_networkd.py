@@ -22,7 +22,7 @@ MARKED = Rule(Family.IPV4, 7730, action=Action.UNREACHABLE, mark_mask=MARK_MASK,
 UNMARKED = Rule(Family.IPV4, 7736, MAIN, iif="lo", mark_mask=MARK_MASK, suppress_prefixlength=7)
 
 
-@pytest.mark.parametrize(("example", "host"), [("portals", "nyc"), ("site-to-site", "north"), ("ipv6-land", "r1")])
+@pytest.mark.parametrize(("example", "host"), [("portals", "nyc"), ("site-to-site", "north")])
 def test_the_files_read_as_in_the_golden_text(example: str, host: str) -> None:
     check(example, host, "networkd")
 
@@ -111,6 +111,22 @@ def test_keys_lie_in_files_of_their_own() -> None:
 
     assert named == {path for path, file in files.items() if file.secrets}
     assert all(files[path].mode == 0o600 for path in named)
+
+
+def test_a_delegated_prefix_comes_along() -> None:
+    """The router's address on the LAN and the program that announces it; that nobody watches the tunnel is said."""
+    made = rendered("ipv6-land", "r1", "networkd")
+    files = {file.path: file.text for file in made.files}
+
+    assert (
+        "ExecStart=ip address replace 2001:db8:77:100::1/64 dev br-lan"
+        in files["etc/systemd/system/warren-ipv6-land-addresses.service"]
+    )
+    announcer = next(text for text in files.values() if "ExecStart=dnsmasq" in text)
+    config = announcer.partition("--conf-file=/")[2].partition("\n")[0]
+    assert "interface=br-lan" in files[config]
+    assert files[files[config].partition("conf-file=/")[2].strip()].startswith("ra-param=br-lan,")
+    assert any(one.item.startswith("the end of advertisements for 2001:db8:77:100::") for one in made.unsaid)
 
 
 def test_units_are_such_as_systemd_takes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.core.render.golden import check, example, rendered
 from tests.core.render.states import nyc
 from warren.core.conf.parse import parse_conf
-from warren.core.render.subject import state_of
+from warren.core.render.subject import findings, state_of
 from warren.core.render.tree import filled
 from warren.core.render.wgquick import render_wg_quick
 from warren.model.key import encode_key
@@ -80,9 +80,12 @@ def test_what_has_no_hook_is_said() -> None:
 
 def test_a_gateway_keeps_the_operator_and_says_what_it_does_not_know() -> None:
     """Nobody could look at what listens there; sshd's usual port is kept all the same."""
-    check("gateway", "cloud", "wg-quick")
-    nft = next(file.text for file in rendered("gateway", "cloud", "wg-quick").files if file.path.endswith(".nft"))
+    network, lock = example("gateway")
+    made = render_wg_quick(state_of(network, lock, "cloud"))
+    (told,) = findings(network, "cloud", "wg-quick", made, ())
+    nft = next(file.text for file in made.files if file.path.endswith(".nft"))
 
+    assert told.code == "W152" and "but for tcp/22 (sshd)" in told.says and "`ss -tuln` on cloud" in told.hint
     assert "set own_tcp { type inet_service; flags interval; elements = { 22 } }" in nft
 
 
