@@ -14,6 +14,7 @@ import pytest
 
 from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal, portals_network
 from tests.core.compile.text import state_text
+from tests.core.render.golden import example
 from warren.core.compile import compile_host
 from warren.core.world import place_world, surroundings_of
 from warren.model.network import Nat, Network
@@ -68,12 +69,14 @@ def behind_a_full_tunnel(network: Network) -> Surroundings:
 
 
 PORTALS, HUB, NARROW = portals_network(), hub_network(), narrow_network()
+NESTED, LOCKED = example("nested")
 CASES: dict[str, tuple[Network, Surroundings]] = {
     **{f"portals.{name}": (PORTALS, around(PORTALS, name)) for name in PORTALS.by_name},
     **{f"hub.{name}": (HUB, around(HUB, name)) for name in HUB.by_name},
     **{f"narrow.{name}": (NARROW, around(NARROW, name)) for name in NARROW.by_name},
     "in-front.tokyo": (PORTALS, behind_a_full_tunnel(PORTALS)),
     "stated.nyc": (PORTALS, Surroundings(stated=True)),
+    "nested.home": (NESTED, around(NESTED, "home")),
 }
 
 
@@ -82,7 +85,8 @@ def test_states_read_as_written_down(case: str) -> None:
     """The whole state of one host."""
     network, surroundings = CASES[case]
     name = case.rpartition(".")[2]
-    text = state_text(compile_host(network, lock_of(network), name, surroundings))
+    lock = LOCKED if network is NESTED else lock_of(network)
+    text = state_text(compile_host(network, lock, name, surroundings))
     expected = GOLDEN / f"{case}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         expected.parent.mkdir(exist_ok=True)

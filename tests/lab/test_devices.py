@@ -1,0 +1,75 @@
+"""Devices with real packets: what passes through a tunnel in a tunnel, and what no device gets that tries.
+
+The examples prove the rest of it: tests/lab/test_examples.py brings the same devices up by real wg-quick.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.enclosed import enclosed
+from tests.lab.nested import BULK, MTU, Facts, lab_of, measure, send_fragments
+from tests.lab.wires import Wires
+from warren.lab.spaces import LabError
+
+pytestmark = pytest.mark.lab
+
+WAYS = ("ipv4 phone", "ipv4 house", "ipv6 phone", "ipv6 house")
+
+
+def test_full_packets_pass_both_layers_and_none_is_cut() -> None:
+    def tried() -> tuple[Facts, int]:
+        lab = lab_of("nested")
+        wires = Wires(lab)
+        facts = measure(lab, wires)
+        send_fragments(lab, "device.phone", "198.51.100.200")
+        return facts, wires.look().total()
+
+    facts, seen_when_there_are_some = enclosed(tried)
+
+    assert facts.carried == dict.fromkeys(WAYS, BULK)
+    assert facts.largest == dict.fromkeys(WAYS, MTU)
+    assert facts.refused == dict.fromkeys(WAYS, "EMSGSIZE")
+    assert facts.cut == {}
+    assert facts.seen["device.phone eth0"] > 1000 and facts.seen["host.cloud nested"] > 1000, "both layers were watched"
+    assert seen_when_there_are_some > 0
+
+
+def test_a_device_that_helps_itself_to_more_is_refused() -> None:
+    """Its owner may write into the app what he likes: any allowed IPs, any route, another source."""
+
+    def tried() -> dict[str, str]:
+        lab = lab_of("nested")
+        key = lab.network.by_name["home"].key
+        run = lab.spaces.run
+        uplink = str(lab.world.host_by_name["home"].attachment.addresses[0].ip)
+        run("device.phone", ("wg", "set", "nested", "peer", key, "allowed-ips", "0.0.0.0/0,::/0"))
+        run("device.phone", ("ip", "address", "add", "10.60.0.4/32", "dev", "nested"))  # the laptop's
+        for to in ("1.1.1.1", uplink):
+            run("device.phone", ("ip", "route", "replace", to, "dev", "nested"))
+        said = {}
+        for name, words in {
+            "the internet": ("1.1.1.1",),
+            "a LAN out of its reach": ("192.168.17.100",),
+            "its router": ("192.168.17.1",),
+            "the host by its uplink's address": (uplink,),
+            "the host by its tunnel address": ("10.60.0.2",),
+            "as the laptop": ("-I", "10.60.0.4", "192.168.16.100"),
+            "what it may": ("192.168.16.100",),
+        }.items():
+            try:
+                run("device.phone", ("ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", *words))
+                said[name] = "answered"
+            except LabError as error:
+                said[name] = "refused" if "filtered" in error.says else "lost"
+        return said
+
+    assert enclosed(tried) == {
+        "the internet": "refused",
+        "a LAN out of its reach": "refused",
+        "its router": "refused",
+        "the host by its uplink's address": "refused",
+        "the host by its tunnel address": "refused",
+        "as the laptop": "lost",
+        "what it may": "answered",
+    }
