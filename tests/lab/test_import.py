@@ -16,10 +16,15 @@ from subprocess import PIPE, STDOUT
 import pytest
 
 from tests.cli.shell import warren as cli
-from tests.core.imports import with_keys
+from tests.core.imports import given, with_keys
+from tests.lab.enclosed import enclosed
 from tests.sys.boxes import Box, boxes
 from tests.sys.verbs import furnish, wait_for, warren
+from warren.core.imports import import_confs
+from warren.lab.lab import bring_up
+from warren.lab.trial import try_all
 
+GOLDEN = Path(__file__).parent.parent / "golden" / "import"
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(shutil.which("wg-quick") is None, reason="wg-quick is not installed")]
 
 OFFICE = """
@@ -140,3 +145,19 @@ def test_what_passed_by_wg_quick_passes_by_warren(world: World, tmp_path: Path) 
     for name, box in hosts.items():
         assert warren(box, "down", str(tmp_path / "firm.yaml")).returncode == 0, name
     assert world.passing() == {"office to anywhere"}
+
+
+@pytest.mark.parametrize("name", ["recursive-wan", "phones", "hooks"])
+def test_what_the_confs_promised_is_kept_by_packets(name: str) -> None:
+    """The recursive seed's gateway, a server with phones, DNATs that rewrite the source: each tried in the lab."""
+    confs = [given(path.read_text(), path.name) for path in sorted((GOLDEN / name).glob("*.conf"))]
+    loaded = import_confs(confs, name, f"{name}.yaml").loaded
+    assert loaded is not None and loaded.network is not None and loaded.lock is not None
+
+    def kept() -> list[str]:
+        assert loaded.network is not None and loaded.lock is not None
+        verdicts = list(try_all(bring_up(loaded.network, loaded.lock)))
+        assert len(verdicts) >= len(loaded.network.expects) > 0
+        return [f"{one.expect}: {one.shortfall} {one.disagreement}" for one in verdicts if not one.holds]
+
+    assert enclosed(kept) == []

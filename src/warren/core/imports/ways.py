@@ -113,6 +113,11 @@ def _publish(
         exceptions = tuple(one for one in exempt if not ports or any(_meet(one, port) for port in ports))
         by_place[to] = PublishDraft(gateway.name, to, ports, exceptions, kept)
     draft.publishes += by_place.values()
+    six = any(prefix.version == 6 for prefix in draft.overlay)
+    if six and given is not None and any("." not in to for to in by_place):
+        what = "what comes by IPv6 is published too; iptables did so for IPv4 alone"
+        remedy = "Name the target by an IPv4 address on its LAN, or let the gateway have no IPv6 address."
+        yield finding("W164", given.top, what=what, remedy=remedy)
 
 
 def _meet(one: PortRange, other: PortRange) -> bool:

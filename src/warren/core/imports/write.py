@@ -128,9 +128,17 @@ def _promises(draft: Draft) -> Iterator[str]:
             pairs[ends[0].name, ends[1].name] = None
     for device in draft.devices:
         yield f"  - {{from: {device.name}, to: {device.into}, arrives: true}}"
+        if device.full_tunnel and any(prefix.version == 4 for prefix in draft.overlay):
+            yield f"  - {{from: {device.name}, to: 1.1.1.1, exit: {device.into}}}"
     for one, other in pairs:
         if not forwarded & {one, other}:
             yield f"  - {{from: {one}, to: {other}, arrives: true}}"
+    for publish in draft.publishes:
+        source = "kept" if publish.kept else publish.gateway
+        for port in [f" {one.proto}/{one.first}" for one in publish.ports] or [""]:
+            if publish.gateway not in forwarded:
+                words = f"from: internet, to: {publish.gateway}{port}, arrives: {_text(publish.to)}, source: {source}"
+                yield f"  - {{{words}, family: ipv4}}"
     for portal in draft.portals:
         if not portal.exceptions and not forwarded & {portal.source.partition(".")[0], portal.exit}:
             family = portal.families[0]
