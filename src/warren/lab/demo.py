@@ -14,7 +14,17 @@ from pathlib import Path
 from warren.lab.control import Door, Session
 from warren.sys.errors import HostError
 
-EXAMPLES = ("portals", "full-exit-mesh", "site-to-site", "chain", "own-traffic", "overlap", "ipv6-land", "nested")
+EXAMPLES = (
+    "portals",
+    "full-exit-mesh",
+    "site-to-site",
+    "chain",
+    "own-traffic",
+    "gateway",
+    "overlap",
+    "ipv6-land",
+    "nested",
+)
 TIMES = 25
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
 
