@@ -315,3 +315,14 @@ def test_exit_statuses(status: int, args: tuple[str, ...], as_json: tuple[str, .
     assert "bug" not in ended.stderr
     if as_json:
         json.loads(ended.stdout)
+
+
+# --- the container image ----------------------------------------------------------------------------------
+
+
+def test_the_image_is_made_with_the_versions_of_dev() -> None:
+    image, dev = (ROOT / "Containerfile").read_text(), (ROOT / "dev").read_text()
+
+    assert re.findall(r"^ARG UV=(\S+)$", image, re.MULTILINE) == re.findall(r"UV_VERSION=(\S+)", dev)[:1]
+    for path in re.findall(r"^COPY (?!--from)(?:--\S+ )?(.*) \S+$", image, re.MULTILINE):
+        assert all((ROOT / name).exists() for name in path.split()), path
