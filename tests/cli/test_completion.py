@@ -65,6 +65,8 @@ def test_options(tab: Tab) -> None:
 def test_hosts_of_the_file(tab: Tab) -> None:
     assert tab("warren", "plan", "portals.yaml", "--host", "") == ["nyc", "paris"]
     assert tab("warren", "plan", "portals.yaml", "--host", "p") == ["paris"]
+    assert tab("warren", "render", "portals.yaml", "--as", "n") == ["networkd", "networkmanager"]
+    assert tab("warren", "render", "portals.yaml", "--host", "n") == ["nyc"]
 
 
 def test_confs_by_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -97,3 +98,14 @@ def test_a_code_is_drawn_only_with_its_key(where: Path) -> None:
     assert "█▀" in drawn.stdout and "W150" in drawn.stderr
     assert (where / "out" / "portals-paris.png").read_bytes().startswith(b"\x89PNG")
     assert {stat.S_IMODE(file.stat().st_mode) for file in (where / "out").iterdir()} == {0o600}
+
+
+def test_a_tree_can_be_laid_over_a_machine_whatever_the_umask(where: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        render(where, "-o", "out")
+    finally:
+        os.umask(before)
+
+    modes = {name: stat.S_IMODE((where / "out" / name).stat().st_mode) for name in ("etc", "etc/wireguard")}
+    assert modes == {"etc": 0o755, "etc/wireguard": 0o700}

@@ -64,6 +64,12 @@ def complete_hosts(ctx: click.Context, _parameter: click.Parameter, incomplete: 
     return [name for name in _names(ctx)[0] if name.startswith(incomplete)]
 
 
+def complete_subjects(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Name the hosts and devices of the network file on the command line that begin with what was typed."""
+    hosts, others = _names(ctx)
+    return [name for name in (*hosts, *(one for one in others if "." not in one)) if name.startswith(incomplete)]
+
+
 def complete_places(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Name the hosts, devices and LANs of the network file on the command line that begin with what was typed."""
     hosts, others = _names(ctx)

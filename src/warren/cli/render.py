@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from warren.cli.options import complete_hosts, json_option, network_argument
+from warren.cli.options import complete_subjects, json_option, network_argument
 from warren.core.render.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @network_argument
-@click.option("--host", required=True, metavar="HOST", shell_complete=complete_hosts, help="Whose configuration.")
+@click.option("--host", required=True, metavar="HOST", shell_complete=complete_subjects, help="Whose configuration.")
 @click.option("--as", "target", required=True, type=click.Choice(list(TARGETS)), help="What is to read it.")
 @click.option("-o", "--output", metavar="DIR", type=click.Path(), help="Write files below DIR, with their modes.")
 @click.option(

@@ -20,6 +20,8 @@ from warren.sys.errors import HostError
 from warren.sys.keys import public_key
 from warren.sys.secret import read_secret
 
+CLOSED = ("etc/wireguard", "etc/NetworkManager/system-connections")  # directories that only root enters
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -112,10 +114,12 @@ def write_tree(files: Iterable[File], directory: str, keys: Keys) -> list[Path]:
     A key that somebody put into a file by hand is not overwritten by a place for one: then HostError, and nothing is
     written.
     """
-    laid = [(Path(directory, file.path), file, drawn_with(file, keys)) for file in files]
+    root = Path(directory)
+    laid = [(root / file.path, file, drawn_with(file, keys)) for file in files]
     for path, file, _ in laid:
         _spare(path, file, keys)
     for path, file, data in laid:
+        _make_directories(root, Path(file.path).parent)
         _write(path, data, file.mode)
     return [path for path, _, _ in laid]
 
@@ -134,10 +138,25 @@ def _spare(path: Path, file: File, keys: Keys) -> None:
             )
 
 
+def _make_directories(root: Path, inner: Path) -> None:
+    """Make what is missing of the way to a file, with the modes that these directories have on a machine.
+
+    Whatever the umask is: who copies a tree with its modes would else close the machine's own /etc to everybody.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for part in (*reversed(inner.parents), inner):
+            path = root / part
+            if not path.exists():
+                path.mkdir()
+                path.chmod(0o700 if str(part) in CLOSED else 0o755)
+    except OSError as error:
+        raise HostError(f"cannot make {root / inner}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _write(path: Path, data: bytes, mode: int) -> None:
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as opened:
             temporary = Path(opened.name)  # made with mode 0600
             opened.write(data)
