@@ -26,16 +26,24 @@ from warren.lab.lab import bring_up
 from warren.lab.trial import try_all
 from warren.lab.works import memory, on_each
 from warren.model.lock import Lock
-from warren.model.network import Host, Network
+from warren.model.network import Host, Network, PlaceKind
 from warren.model.state import HostState
 
 pytestmark = pytest.mark.lab
 
-PLACES = ("/etc/warren", "/etc/sysctl.d", "/etc/crontabs", "/etc/init.d", "/usr/bin/warren", "/sbin/ifup")
-UNSAID = ("port 68", "port 546", "within five seconds")
+PLACES = (
+    "/etc/warren",
+    "/etc/sysctl.d",
+    "/etc/crontabs",
+    "/etc/init.d",
+    "/usr/bin/warren",
+    "/sbin/ifup",
+    "/etc/hotplug.d",
+)
+UNSAID = ("within five seconds",)
 
 
-def router_of(host: Host) -> dict[str, uci.Package]:
+def router_of(host: Host, serves: bool) -> dict[str, uci.Package]:
     """The configuration that a router has before it hears of the network."""
     network = {"loopback": uci.Section("interface", {"proto": "static", "device": "lo"})}
     network |= {
@@ -45,7 +53,10 @@ def router_of(host: Host) -> dict[str, uci.Package]:
     network["wan"] = uci.Section("interface", {"proto": "static", "device": host.uplink})
     lan, wan = [lan.name.replace("-", "_") for lan in host.lans], ["wan"]
     opened: dict[str, str | list[str]] = {"name": "lan", "network": lan, "input": "ACCEPT", "forward": "ACCEPT"}
-    firewall = {"lan": uci.Section("zone", opened), "wan": uci.Section("zone", {"name": "wan", "network": wan})}
+    closed: dict[str, str | list[str]] = {"name": "wan", "network": wan}
+    if serves:
+        closed["input"] = "ACCEPT"
+    firewall = {"lan": uci.Section("zone", opened), "wan": uci.Section("zone", closed)}
     firewall["out"] = uci.Section("forwarding", {"src": "lan", "dest": "wan"})
     if not lan:
         del firewall["lan"], firewall["out"]
@@ -58,9 +69,9 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def furnish(root: Path, host: Host, state: HostState) -> None:
+def furnish(root: Path, host: Host, serves: bool, state: HostState) -> None:
     """Make a router's root with its configuration and programs, and copy what was rendered onto it."""
-    for name, package in router_of(host).items():
+    for name, package in router_of(host, serves).items():
         (root / "etc/config").mkdir(parents=True, exist_ok=True)
         (root / "etc/config" / name).write_text(export(package))
     lans, wan = " ".join(lan.name for lan in host.lans) or "-", host.uplink
@@ -109,7 +120,9 @@ def by_uci(network: Network, lock: Lock) -> Callable[[str], HostState]:
     def work(name: str) -> HostState:
         state, root = state_of(network, lock, name), memory(name) / "root"
         if not root.exists():
-            furnish(root, network.by_name[name], state)
+            asked = (one.target.place for one in network.expects if one.source_place.kind is PlaceKind.INTERNET)
+            serves = any(place is not None and place.kind is PlaceKind.HOST and place.host == name for place in asked)
+            furnish(root, network.by_name[name], serves, state)
         ask(root, network.name, "install")
         return state
 
@@ -141,6 +154,6 @@ def sections_left(host: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["portals", "ipv6-land"])
+@pytest.mark.parametrize("name", ["portals", "ipv6-land", "own-traffic"])
 def test_routers_of_openwrt_keep_the_promises(name: str) -> None:
     assert enclosed(partial(kept, name)) == []

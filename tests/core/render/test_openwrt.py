@@ -141,13 +141,17 @@ def test_sections_of_two_networks_keep_apart() -> None:
     assert safe("home.lan:1") == "home_lan_1"
 
 
-def test_what_netifd_cannot_say_is_said() -> None:
-    made = render_openwrt(state_of(*example("own-traffic"), "laptop"))
+def test_rules_that_netifd_has_no_words_for_are_the_scripts() -> None:
+    """Without its port, the rule that lets DHCP's answers out would let out everything."""
+    state = state_of(*example("own-traffic"), "laptop")
+    made = render_openwrt(state)
+    text = {file.path: file.text for file in made.files}
 
-    assert [one.item for one in made.unsaid] == [
-        f"the rule with priority 7784 for udp from port {port}" for port in (68, 546)
-    ]
-    assert "sport" not in made.files[0].text
+    assert made.unsaid == ()
+    assert "pref 7784 iif lo ipproto udp sport 68 dport 67 lookup main" in text[f"usr/bin/warren-{state.owner}"]
+    plain = [rule for rule in state.rules if rule.priority == 7784 and not rule.ipproto]
+    assert text[f"etc/warren/{state.owner}.uci"].count("priority='7784'") == len(plain)
+    assert f"warren-{state.owner} rules" in text[f"etc/hotplug.d/iface/95-warren-{state.owner}"]
     assert [one.item for one in render_openwrt(nyc()).unsaid] == ["consents of nyc"]
 
 
@@ -173,6 +177,7 @@ PLACES = (
     "/tmp/warren.",
     "/lib/upg",
     "/sbin/ifup",
+    "/etc/hotplug.d",
 )
 
 

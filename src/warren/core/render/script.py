@@ -64,7 +64,7 @@ def render_sh(state: HostState) -> Rendered:
             else []
         ),
     )
-    return Rendered((File(name, render_script(state), 0o755),), tuple(_unsaid(state)), steps)
+    return Rendered((File(name, render_script(state), 0o755),), tuple(_unsaid(state)), steps, looks=True)
 
 
 def _unsaid(state: HostState) -> Iterator[Unsaid]:

@@ -53,7 +53,7 @@ def findings(
 def _findings(
     network: Network, at: Where, name: str, target: str, rendered: Rendered, missing: Iterable[Secret]
 ) -> Iterator[Diagnostic]:
-    if any(publish.ports is None for publish in published_at(network, name)):
+    if not rendered.looks and any(publish.ports is None for publish in published_at(network, name)):
         yield finding(
             "W152",
             at,

@@ -59,11 +59,15 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A host's state for one target: its files, what they cannot say, and what to do with them (`steps`)."""
+    """A host's state for one target: its files, what they cannot say, and what to do with them (`steps`).
+
+    `looks`: where it is put to use, it looks at what listens there and keeps that from being published.
+    """
 
     files: tuple[File, ...]
     unsaid: tuple[Unsaid, ...] = ()
     steps: tuple[str, ...] = ()
+    looks: bool = False
 
 
 Renderer = Callable[[HostState], Rendered]

@@ -3,7 +3,8 @@
     /etc/warren/NETWORK.uci               our sections, as lines for `uci batch`
     /etc/warren/NETWORK.nft               our table, which fw4 loads with its own
     /etc/sysctl.d/70-warren-NETWORK.conf  kernel settings; hotplug writes a device's when that appears
-    /usr/bin/warren-NETWORK               install | remove | watch
+    /usr/bin/warren-NETWORK               install | remove | watch | rules
+    /etc/hotplug.d/iface/95-warren-…      where netifd has no words for a rule: the script's, when interfaces come up
     /lib/upgrade/keep.d/warren-NETWORK    what a firmware upgrade has to keep
 
 Keys stay out of the files: the script reads them on the router and hands them to uci, which keeps them in
@@ -14,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from warren.core.compile.firewall.sets import OPEN_UDP, OWN_TCP
+from warren.core.compile.firewall.sets import OPEN_UDP
 from warren.core.render.nft import render_table
 from warren.core.render.openwrt.advertise import advertise_unsaid
 from warren.core.render.openwrt.firewall import firewall_sections, met_devices, nft_path
 from warren.core.render.openwrt.helper import helper_text
 from warren.core.render.openwrt.names import with_safe_devices
-from warren.core.render.openwrt.network import network_sections, network_unsaid
+from warren.core.render.openwrt.network import more_rules, network_sections, network_unsaid
 from warren.core.render.openwrt.uci import batch
 from warren.core.render.tree import File, Rendered, unspoken
 from warren.core.render.unsaid import Unsaid
@@ -37,13 +38,16 @@ def render_openwrt(state: HostState) -> Rendered:
     script = f"usr/bin/warren-{state.owner}"
     tables = "".join(render_table(table) for table in here.tables)
     sections = (*network_sections(here), *firewall_sections(here))
-    files = (
+    files: tuple[File, ...] = (
         File(f"etc/warren/{state.owner}.uci", batch(sections)),
         File(nft_path(here).lstrip("/"), tables),
         File(f"etc/sysctl.d/70-warren-{state.owner}.conf", "".join(_settings(here))),
         File(script, helper_text(here), 0o755),
         File(f"lib/upgrade/keep.d/warren-{state.owner}", "".join(f"{path}\n" for path in _kept(here))),
     )
+    if more_rules(here):
+        hook = f'[ "$ACTION" != ifup ] || /usr/bin/warren-{state.owner} rules\n'
+        files = (*files, File(f"etc/hotplug.d/iface/95-warren-{state.owner}", hook))
     steps = (
         "on the router: opkg update && opkg install kmod-wireguard wireguard-tools ip-full conntrack   (or: apk add)",
         "put the host's private key where the network file says it is, 0600",
@@ -63,6 +67,8 @@ def _settings(state: HostState) -> Iterator[str]:
 def _kept(state: HostState) -> Iterator[str]:
     yield from ("/etc/warren/", f"/etc/sysctl.d/70-warren-{state.owner}.conf", f"/usr/bin/warren-{state.owner}")
     yield f"/lib/upgrade/keep.d/warren-{state.owner}"
+    if more_rules(state):
+        yield f"/etc/hotplug.d/iface/95-warren-{state.owner}"
     secrets = [one.private_key for one in state.interfaces]
     secrets += [peer.psk for one in state.interfaces for peer in one.peers if peer.psk is not None]
     yield from sorted({one.path for one in secrets if one.path and not one.path.startswith("/etc/warren/")})
@@ -74,13 +80,7 @@ def _unsaid(here: HostState, state: HostState) -> Iterator[Unsaid]:
     yield from advertise_unsaid(here)
     for table in here.tables:
         for held in table.sets:
-            if held.name == OWN_TCP.name:
-                yield Unsaid(
-                    "what the router itself listens on",
-                    f"nobody could look, so only tcp {', '.join(map(str, held.elements))} is kept from being published",
-                    "name what else you need of it in `except:`, or it goes into the tunnel",
-                )
-            elif held.live and held.name != OPEN_UDP.name:
+            if held.live and held.name != OPEN_UDP.name:
                 yield Unsaid(
                     f"what is put into the set {held.name} later",
                     "nothing feeds it there",

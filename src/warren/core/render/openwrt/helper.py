@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from shlex import quote
 
+from warren.core.render.ip import rule_words
 from warren.core.render.openwrt.advertise import announced_devices, ways_out
 from warren.core.render.openwrt.firewall import met_devices, zone_name
 from warren.core.render.openwrt.names import safe, section_name
-from warren.core.render.openwrt.network import on_device, peer_section
+from warren.core.render.openwrt.network import more_rules, on_device, peer_section
 from warren.core.render.script import named_endpoints
 from warren.core.render.services import forget_flows
 from warren.core.render.shell import FIND_IP, RESOLVE
@@ -21,13 +22,14 @@ from warren.model.state import HostState
 _SCRIPT = """\
 #!/bin/sh
 # {owner} on {host}, for OpenWrt 22.03 and later.
-# usage: warren-{owner} install | remove | watch        (as root)
+# usage: warren-{owner} install | remove | watch | rules        (as root)
 #
 #   install    make our sections in /etc/config/network, firewall and dhcp, or replace them by these; no other section
 #              is touched, and nothing is committed unless all could be made
 #   remove     take them away, and put kernel settings back
 #   watch      every minute by cron: ask again for the address of peers that have a name and are silent, and let LANs
 #              know whether the tunnel is a way out
+#   rules      make the rules for which netifd has no words; hotplug calls it
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 OURS=/etc/warren/{owner}
@@ -61,6 +63,11 @@ out() {{
 {out}
 }}
 
+# FAMILY RULE, for which netifd has no words
+more_rules() {{
+{more}
+}}
+
 network_sections() {{ uci -q show network | sed -n "s/^network\\.\\([A-Za-z0-9_]*\\)\\.warren='{safe}'$/\\1/p"; }}
 named_sections() {{ uci -q show "$1" | sed -n "s/^$1\\.\\({prefix}[A-Za-z0-9_]*\\)=.*/\\1/p"; }}
 peers_of() {{ uci -q show network | grep "^network\\.{prefix}peer__$1__" || :; }}
@@ -69,7 +76,7 @@ check() {{
     [ "$(id -u)" = 0 ] || die "run it as root"
     has uci && has fw4 || die "this is for OpenWrt 22.03 and later, which has uci and fw4"
     has wg || die "wg is not installed: opkg update && opkg install wireguard-tools (or apk add wireguard-tools)"
-    [ -z "$(out)" ] || [ -n "$(find_ip)" ] || die "ip is busybox's: opkg update && opkg install ip-full"
+    [ -z "$(out; more_rules)" ] || [ -n "$(find_ip)" ] || die "ip is busybox's: opkg update && opkg install ip-full"
     devices >/tmp/warren.$$
     while read -r device file public; do
         [ -r "$file" ] || die "no private key in $file: make one by wg genkey; its wg pubkey is the host's key"
@@ -135,6 +142,15 @@ settings() {{
     [ ! -e "$SYSCTLS" ] || sysctl -q -e -p "$SYSCTLS" >/dev/null 2>&1 || :
 }}
 
+# rules add|del
+rules() {{
+    IP=$(find_ip)
+    more_rules | while read -r family words; do
+        "$IP" "-$family" rule del $words 2>/dev/null || :
+        [ "$1" = del ] || "$IP" "-$family" rule add $words
+    done
+}}
+
 forget() {{
 {forget}
 }}
@@ -171,6 +187,7 @@ install() {{
     done
     uci commit dhcp
     /etc/init.d/odhcpd reload 2>/dev/null || [ -z "$(announced)" ] || say "odhcpd is not there: nobody tells the LAN"
+    rules add
     settings
     forget
     cron
@@ -185,6 +202,7 @@ cron() {{
 
 remove() {{
     has uci || die "this is for OpenWrt"
+    rules del
     clear_sections
     uci commit network
     /etc/init.d/network reload
@@ -198,6 +216,7 @@ remove() {{
     forget
     cron away
     rm -f "$OURS.uci" "$OURS.nft" "$SYSCTLS" /lib/upgrade/keep.d/warren-{owner} /usr/bin/warren-{owner}
+    rm -f /etc/hotplug.d/iface/95-warren-{owner}
     say "removed; the private key stays where it is"
 }}
 """
@@ -220,10 +239,11 @@ way_out() {
 case ${1:-} in
 install) install ;;
 remove) remove ;;
+rules) rules add ;;
 watch)
     resolve
     way_out ;;
-*) say "usage: $0 install | remove | watch"; exit 2 ;;
+*) say "usage: $0 install | remove | watch | rules"; exit 2 ;;
 esac
 """
 
@@ -246,6 +266,7 @@ def helper_text(state: HostState) -> str:
         table=state.table_name,
         devices=_listed(keys),
         shared=_listed(shared),
+        more=_listed(f"{rule.family.value} {rule_words(rule)}" for rule in more_rules(state)),
         met=_listed(met_devices(state)),
         announced=_listed(f"{device} {on_device(state, device)}" for device in announced_devices(state)),
         out=_listed(f"{device} {table}" for device, table in ways_out(state)),

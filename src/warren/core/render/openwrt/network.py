@@ -8,6 +8,7 @@ What netifd does not say as ip does:
 - A metric is a signed number there, so BEHIND is the largest of those.
 - `source` of a route is the address to send from in IPv4, but in IPv6 the packets it is for. There the kernel takes the
   device's own address by itself (RFC 6724 rule 5).
+- It knows no ports: rules with such are made by our script, each time that an interface has come up.
 - No host routes to endpoints (`nohostroute`) and none from allowed IPs: rules and tables do that.
 """
 
@@ -47,20 +48,18 @@ def network_sections(state: HostState) -> Iterator[Section]:
 
 
 def network_unsaid(state: HostState) -> Iterator[Unsaid]:
-    """Name the rules and routes that netifd has no words for."""
-    for rule in state.rules:
-        if not _can_say(rule):
-            yield Unsaid(
-                f"the rule with priority {rule.priority} for {rule.ipproto or rule.opaque} from port {rule.sport}",
-                "netifd's rules know no ports, and the rule without them would let more pass",
-                "none is needed if it is for DHCP: a lease that cannot be renewed is asked for anew by broadcast",
-            )
+    """Name the routes that netifd has no words for."""
     for route in state.routes:
         if route.source is not None and route.prefix.version == 6 and not _held(state, route):
             yield Unsaid(
                 f"the address {route.source} to send from, of the route to {route.prefix}",
                 "netifd has no word for it in IPv6, and the device has another address",
             )
+
+
+def more_rules(state: HostState) -> tuple[Rule, ...]:
+    """List the rules that netifd has no words for, which a script has to make: those with protocols and ports."""
+    return tuple(rule for rule in state.rules if not _can_say(rule))
 
 
 def foreign_devices(state: HostState) -> tuple[str, ...]:
