@@ -4,8 +4,8 @@
     NetworkManager      likewise, with a message bus of its own
 
 The devices are made by wireguard-go out of these very files, for the lab's kernel need not have WireGuard: for
-networkd the .netdev files are put aside (tests/vm/test_networkd.py has networkd make them itself), for NetworkManager
-the connections become those of the TUN devices that there are.
+networkd the .netdev files are put aside, for NetworkManager the connections become those of the TUN devices that there
+are. tests/vm has both make the devices themselves, on a kernel that can.
 """
 
 from __future__ import annotations

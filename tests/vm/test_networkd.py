@@ -15,7 +15,7 @@ from warren.model.key import PublicKey, encode_key
 from warren.model.state import HostState
 from warren.sys.keys import new_private_key, public_key
 from warren.sys.tree import Keys, write_tree
-from warren.sys.wg import parse_dump
+from warren.sys.wg import DeviceSeen, parse_dump
 
 pytestmark = pytest.mark.vm
 
@@ -53,7 +53,11 @@ def test_networkd_makes_the_devices(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    seen = parse_dump(done.stdout)
+    same_devices(state, parse_dump(done.stdout))
+
+
+def same_devices(state: HostState, seen: dict[str, DeviceSeen]) -> None:
+    """Hold what the kernel has against a state's devices and peers."""
     for interface in state.interfaces:
         device = seen[interface.name]
         assert (device.public_key, device.listen_port) == (interface.public_key, interface.listen_port)
