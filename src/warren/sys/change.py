@@ -83,8 +83,8 @@ def restorable(view: View, desired: HostState, run: Run) -> dict[str, str]:
     return back
 
 
-def changes(view: View, desired: HostState, observed: HostState, run: Run) -> tuple[Item, ...]:
-    """List what has to be done to reach `desired`, as far as this host lets it be done.
+def changes(view: View, desired: HostState, observed: HostState, run: Run, *, explain: bool = True) -> tuple[Item, ...]:
+    """List what has to be done to reach `desired`, as far as this host lets it be done; and why, with `explain`.
 
     In a container kernel settings often cannot be written: `plan` says which of them matter (core.obstacles).
     """
@@ -93,7 +93,7 @@ def changes(view: View, desired: HostState, observed: HostState, run: Run) -> tu
         observed = overlook(observed, before, desired)
     if desired.is_conf and before is None and not desired.interfaces:
         before = pending  # killed on its way up: the hooks that have run are followed by theirs
-    items = diff(desired, observed, before, restorable(view, desired, run))
+    items = diff(desired, observed, before, restorable(view, desired, run), explain=explain)
     if sysctl.writable("net.ipv4.ip_forward"):
         return items
     return tuple(item for item in items if not isinstance(item.change, SetSysctl))
@@ -149,7 +149,7 @@ class Change:
 
     def _changes(self, desired: HostState, observed: HostState) -> tuple[Item, ...]:
         """List what has to be done, with addresses for names: wg itself would ask for each, one after the other."""
-        items = changes(self.view, desired, observed, self.machine.read)
+        items = changes(self.view, desired, observed, self.machine.read, explain=False)
         names = names_in(items)
         new = [name for name in names if name not in self.addresses and name not in self.unfound]
         self.addresses |= look_up(new)
@@ -206,6 +206,7 @@ class Change:
                 return done
             if not all(isinstance(item.change, _ALONG) for item in items):
                 break
+        items = changes(self.view, desired, observed, self.machine.read)
         left = "; ".join(f"{item.rune} {type(item.change).__name__}: {item.reason}" for item in items[:5])
         raise HostError(f"every command succeeded, but the host is not as it should be; what still differs: {left}")
 
