@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from warren.sys.tree import Keys
 
 
-@click.command()
+_TARGETS = "\b\nTargets:\n" + "\n".join(f"  {name:<15} {target.help}" for name, target in TARGETS.items())
+
+
+@click.command(epilog=_TARGETS)
 @network_argument
 @click.option("--host", required=True, metavar="HOST", shell_complete=complete_subjects, help="Whose configuration.")
 @click.option("--as", "target", required=True, type=click.Choice(list(TARGETS)), help="What is to read it.")
