@@ -25,10 +25,13 @@ from warren.model.state import (
     ForgetFlows,
     Hooks,
     HostState,
+    LanAddress,
     Peer,
+    Program,
     Route,
     RouteKind,
     Rule,
+    Service,
     Sysctl,
     WgInterface,
 )
@@ -47,6 +50,9 @@ class FakeKernel:
         self.sysctls = {setting.name: setting.value for setting in state.sysctls}
         self.consents = list(state.consents)
         self.dns = {config.device: config for config in state.dns}
+        self.lan_addresses = list(state.lan_addresses)
+        self.retired = list(state.retired)
+        self.services = {service.name: service for service in state.services}
         self.state = state
         self.log: list[ch.Change] = []
 
@@ -62,6 +68,9 @@ class FakeKernel:
             consents=tuple(self.consents),
             dns=tuple(self.dns.values()),
             forget=(),
+            lan_addresses=tuple(self.lan_addresses),
+            retired=tuple(self.retired),
+            services=tuple(self.services.values()),
         )
 
     def apply(self, items: tuple[ch.Item, ...]) -> None:
@@ -92,6 +101,22 @@ class FakeKernel:
                 assert any(other.public_key == peer.public_key for other in link.peers)
                 peers = tuple(other for other in link.peers if other.public_key != peer.public_key)
                 self.links[device] = replace(link, peers=peers)
+            case ch.AddAddress("br-lan", address):
+                given = LanAddress("br-lan", address)
+                assert given not in self.lan_addresses, "File exists"
+                self.lan_addresses.append(given)
+                self.retired = [held for held in self.retired if held != given]
+            case ch.RetireAddress(device, address):
+                self.lan_addresses.remove(LanAddress(device, address))
+                self.retired.append(LanAddress(device, address))
+            case ch.DropAddress("br-lan", address):
+                given = LanAddress("br-lan", address)
+                (self.lan_addresses if given in self.lan_addresses else self.retired).remove(given)
+            case ch.PutService(service, before):
+                assert (service.name in self.services) is (before is not None), "it runs already"
+                self.services[service.name] = service
+            case ch.DropService(service):
+                del self.services[service.name]
             case ch.AddAddress(device, address):
                 link = self.links[device]
                 assert address not in link.addresses, "File exists"
@@ -225,9 +250,16 @@ def states(draw: st.DrawFn) -> HostState:
     sysctls = [Sysctl(name, "1") for name in draw(subset(["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]))]
     sysctls += [Sysctl("net.ipv6.conf.eth0.accept_ra", "2")] * draw(st.integers(0, 1))
     sysctls += [Sysctl(f"net.ipv4.conf.{link.name}.rp_filter", "2") for link in links if draw(st.booleans())]
+    lan_addresses = draw(subset([LanAddress("br-lan", ip_interface(f"2001:db8:{n}::1/64")) for n in (1, 2)]))
+    configs = draw(st.lists(st.sampled_from(["one", "two"]), max_size=1))
     return HostState(
         "nyc",
         "net",
+        lan_addresses=tuple(lan_addresses),
+        services=tuple(
+            Service("ra", Program.DNSMASQ, config, live=draw(st.sampled_from("ab")), why="machines learn")
+            for config in configs
+        ),
         interfaces=links,
         routes=tuple(routes.values()),
         rules=tuple(rules),
@@ -265,13 +297,38 @@ def plain(state: HostState) -> tuple[object, ...]:
         for link in state.interfaces
     }
     routes = {route_key(route): route for route in state.routes}
-    return links, routes, frozenset(state.rules), state.tables, frozenset(state.consents), frozenset(state.dns)
+    services = {service.name: service.config for service in state.services}
+    parts = (frozenset(state.rules), state.tables, frozenset(state.consents), frozenset(state.dns))
+    return links, routes, *parts, frozenset(state.lan_addresses), services
 
 
 def go(kernel: FakeKernel, desired: HostState, before: HostState | None) -> tuple[ch.Item, ...]:
     items = diff(desired, kernel.observe(desired), before, BOOT)
     kernel.apply(items)
     return items
+
+
+def test_an_address_of_a_renumbered_lan_runs_out_and_goes_with_the_last() -> None:
+    """Nobody begins a flow from the old prefix; taking the delegate away takes both away at once."""
+    old, new = (LanAddress("br-lan", ip_interface(f"2001:db8:{number}::1/64")) for number in (1, 2))
+    was, wanted = (replace(HostState("nyc", "net"), lan_addresses=(one,)) for one in (old, new))
+    kernel = kernel_with(was)
+
+    go(kernel, wanted, was)
+    assert (kernel.lan_addresses, kernel.retired) == ([new], [old])
+    assert diff(wanted, kernel.observe(wanted), wanted, BOOT) == ()
+
+    go(kernel, HostState("nyc", "net"), wanted)
+    assert (kernel.lan_addresses, kernel.retired) == ([], [])
+
+
+def test_what_a_service_has_learned_is_no_change() -> None:
+    """The agent alters the live part: an apply neither starts it anew nor puts it back."""
+    service = Service("ra", Program.DNSMASQ, "interface=br-lan", live="lifetime 1800")
+    wanted = HostState("nyc", "net", services=(service,))
+    seen = replace(wanted, services=(replace(service, live="lifetime 0"),))
+
+    assert diff(wanted, seen, wanted) == ()
 
 
 # --- properties -------------------------------------------------------------------------------------------------

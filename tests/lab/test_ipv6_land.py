@@ -212,6 +212,30 @@ def renumbered(lab: Lab, client: str) -> dict[str, object]:
     return found
 
 
+FOLLOWED = "delegate: [{follow: inside, from: r2, to: r1, lans: [br-lan]}]\n"
+
+
+def followed() -> list[tuple[int, str, str]]:
+    """`warren lock --host r2`, run at r2, where a device gets a prefix and then another one."""
+    lab = bring_up(network_of(HEAD + DELEGATE + "lab: {links: {r1: {ipv6: false}}}"), None)
+    file, told = Path("/run/six.yaml"), []
+    file.write_text(HEAD + FOLLOWED)
+    program = "from warren.cli.main import main; main()"
+    r2 = host_space("r2")
+    lab.spaces.run(r2, ("ip", "-batch", "-"), "link add inside type veth peer name beyond\nlink set inside up\n")
+    for prefix in ("", "2001:db8:99:40::1/60", "2001:db8:aa:40::1/60"):
+        if prefix:
+            lab.spaces.run(r2, ("ip", "-6", "address", "flush", "dev", "inside", "scope", "global"))
+            lab.spaces.run(r2, ("ip", "-6", "address", "add", prefix, "dev", "inside", "nodad"))
+        words = (sys.executable, "-c", program, "lock", str(file), "--host", "r2")
+        with lab.spaces.inside(r2):
+            done = subprocess.run(words, capture_output=True, text=True)
+        lock = file.with_suffix(".lock")
+        given = [line.strip() for line in lock.read_text().splitlines() if "br-lan:" in line] if lock.exists() else []
+        told.append((done.returncode, "".join(given), done.stderr))
+    return told
+
+
 def watching() -> list[str]:
     """The programs at work that a network had started."""
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
@@ -248,6 +272,71 @@ def test_another_prefix_is_announced_and_the_old_one_deprecated(told: dict[str, 
 
 def test_down_leaves_nothing(told: dict[str, object]) -> None:
     assert told["down takes it away"] and told["and the announcer"]
+
+
+def test_a_followed_prefix_is_read_where_it_is() -> None:
+    """Before there is one the lock is refused; then the LAN has a /64 of it, and the same one of the next."""
+    nothing, first, second = enclosed(followed)
+    assert nothing[:2] == (1, "") and "W139" in nothing[2]
+    assert first[:2] == (0, 'br-lan: {r2: "2001:db8:99:40::/64"}')
+    assert second[:2] == (0, 'br-lan: {r2: "2001:db8:aa:40::/64"}')
+
+
+ASKS = """
+duid
+noipv6rs
+ipv6only
+script /bin/true
+interface eth0
+  iaid 1
+  ia_pd 1 home/0
+"""
+SEEN = """
+import socket
+server = socket.create_server(("::", 9001), family=socket.AF_INET6)
+print(flush=True)
+taken, seen = server.accept()
+taken.sendall(b"x")
+print(seen[0], flush=True)
+"""
+
+
+def downstream() -> dict[str, object]:
+    """The machine on the LAN is a router itself, and asks for a prefix with dhcpcd(8)."""
+    text = DELEGATE.replace("lans: [br-lan]", "lans: [br-lan], downstream: 60")
+    lab = bring_up(network_of(HEAD + text + "lab: {links: {r1: {ipv6: false}}}"), None)
+    client = client_of(lab)
+    Path("/run/dhcpcd.conf").write_text(ASKS)
+    lines = "link add home type veth peer name inside\nlink set home up\nlink set inside up\n"
+    lab.spaces.run(client, ("ip", "-batch", "-"), lines)
+    asker = lab.spaces.start(client, ("dhcpcd", "-B", "-f", "/run/dhcpcd.conf", "eth0"), stderr=subprocess.DEVNULL)
+    found: dict[str, object] = {}
+
+    def routes() -> str:
+        return lab.spaces.run(host_space("r1"), ("ip", "-6", "route", "show", "root", "2001:db8:77:180::/57"))
+
+    try:
+        until(lambda: "2001:db8:77:180::/60 via fe80::77:77ff:fe00:0 dev br-lan proto 77" in routes(), 20)
+        lab.spaces.run(client, ("ip", "address", "add", "2001:db8:77:180::5/128", "dev", "lo"))
+        server = lab.spaces.start("internet", (sys.executable, "-c", SEEN), stdout=subprocess.PIPE)
+        assert server.stdout is not None and server.stdout.readline()
+        asked = f"import socket; socket.create_connection(('{FAR}', 9001), 10, ('2001:db8:77:180::5', 0)).recv(1)"
+        lab.spaces.run(client, (sys.executable, "-c", asked))
+        found["seen as"] = server.stdout.readline().strip()
+        found["after an apply"] = lab.apply(("r1",)) and routes()
+    finally:
+        asker.terminate(), asker.wait()
+    on_each(lab.spaces, ["r1"], lambda host: down("six", Machine(Store(memory(host)))).items and None)
+    found["after down"] = routes()
+    return found
+
+
+def test_a_router_on_the_lan_gets_a_prefix_of_its_own() -> None:
+    """By DHCPv6-PD: the prefix is routed to it, and what is behind it is seen with its own address."""
+    told = enclosed(downstream)
+    assert told["seen as"] == "2001:db8:77:180::5"
+    assert "2001:db8:77:180::/60" in str(told["after an apply"])
+    assert told["after down"] == ""
 
 
 LINK = """

@@ -41,6 +41,11 @@ def grant(network: Network, lock: Lock) -> Network:
         for held in _held(delegate, lock)
         if _sound(network, delegate, held.lan)
     )
+    implied += tuple(
+        _portal(delegate, DelegatedLock(delegate.lans[0], delegate.source, pool))
+        for delegate in network.delegates
+        if (pool := pool_of(delegate, lock)) is not None and _sound(network, delegate, delegate.lans[0])
+    )
     return replace(network, hosts=hosts, portals=written + implied)
 
 
@@ -73,6 +78,19 @@ def whole_prefix(delegate: Delegate, lock: Lock) -> Prefix | None:
         return delegate.prefix
     source = lock.by_name.get(delegate.source)
     return source.follows(delegate.follow) if source is not None else None
+
+
+def pool_of(delegate: Delegate, lock: Lock) -> Prefix | None:
+    """Give what of a delegated prefix routers on the first LAN may ask for: its upper half; None if they may not."""
+    whole = whole_prefix(delegate, lock)
+    if whole is None or not delegate.lans or not whole.prefixlen < delegate.downstream <= SUBNET:
+        return None
+    return _halves(whole)[1]
+
+
+def _halves(whole: Prefix) -> tuple[Prefix, Prefix]:
+    lower, upper = whole.subnets(prefixlen_diff=1)
+    return lower, upper
 
 
 def follow(network: Network, lock: Lock, host: str, seen: dict[str, Prefix]) -> Lock:
@@ -113,6 +131,8 @@ def allot_subnets(network: Network, lock: Lock) -> dict[str, tuple[DelegatedLock
         whole = whole_prefix(delegate, lock)
         if whole is None or not _sound(network, delegate, lan):
             continue
+        if pool_of(delegate, lock) is not None:
+            whole = _halves(whole)[0]
         for subnet in _candidates(whole, _kept(delegate, lan, lock)):
             if subnet not in taken:
                 taken.add(subnet)
@@ -177,10 +197,18 @@ def _granted_host(network: Network, host: Host, lock: Lock) -> Host:
             for held in _held(delegate, lock):
                 if _sound(network, delegate, held.lan):
                     given.setdefault(held.lan, []).append(_router(delegate, held.prefix))
-    if not given and not any(lan.delegated for lan in host.lans):
+    pools: dict[str, list[Prefix]] = {}
+    for delegate in network.delegates:
+        pool = pool_of(delegate, lock)
+        if delegate.to == host.name and pool is not None and _sound(network, delegate, delegate.lans[0]):
+            pools.setdefault(delegate.lans[0], []).append(pool)
+    if not given and not any(lan.delegated or lan.pools for lan in host.lans):
         return host
-    lans: list[Lan] = [replace(lan, delegated=tuple(given.get(lan.name, ()))) for lan in host.lans]
-    return replace(host, lans=tuple(lans))
+
+    def granted(lan: Lan) -> Lan:
+        return replace(lan, delegated=tuple(given.get(lan.name, ())), pools=tuple(pools.get(lan.name, ())))
+
+    return replace(host, lans=tuple(granted(lan) for lan in host.lans))
 
 
 def _router(delegate: Delegate, subnet: Prefix) -> Interface:

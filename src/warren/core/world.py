@@ -66,7 +66,8 @@ def client_of(world: World, place: Place) -> Client:
     Everybody on a LAN has an address of the prefix that is delegated to it.
     """
     everybody = world.client_by_name.get(f"{place.host}.{place.lan}")
-    if place.prefix is not None and everybody is not None and place.prefix in everybody.learned:
+    known = world.client_by_name.get(str(place))
+    if known is None and everybody is not None and everybody.learned and place.prefix is not None:
         return everybody
     return world.client_by_name[str(place)]
 

@@ -20,9 +20,12 @@ from warren.core.compile.delegates import ANNOUNCER, ROUTER_LIFETIME, without_a_
 from warren.core.delegates import Watched
 from warren.core.render.programs import Files, files_of
 from warren.daemon.pulse import EVERY, Pulse
+from warren.model.lock import FollowedLock
+from warren.model.prefix import Prefix
 from warren.sys import echo, services
 from warren.sys.advertise import advertise
 from warren.sys.errors import HostError
+from warren.sys.followed import prefixes_here
 from warren.sys.monitor import MONITOR, is_of
 from warren.sys.renew import renew_endpoints
 from warren.sys.run import environment
@@ -32,7 +35,7 @@ SETTLES = 0.02  # seconds in which the changes of one move arrive; what comes af
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the agent has to tell: `kind` is watching, moved, silent, answers or trouble.
+    """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered or trouble.
 
     `subject` is the uplink or the peer it is about, `lans` are those that are told; `says` is for people.
     """
@@ -50,7 +53,7 @@ Tell = Callable[[Event], None]
 class Duties:
     """What there is to see to: the network, its devices here, the uplink, the tunnels that LANs depend on.
 
-    `live` is what the announcer was started with.
+    `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
     """
 
     network: str
@@ -59,6 +62,7 @@ class Duties:
     watched: tuple[Watched, ...]
     directory: str
     live: str = ""
+    followed: tuple[FollowedLock, ...] = ()
 
     @property
     def files(self) -> Files:
@@ -80,6 +84,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         self.pulse = Pulse((one.peer for one in self.duties.watched), loop.time())
         self.moved = asyncio.Event()
+        self.told: dict[str, Prefix] = {one.device: one.prefix for one in self.duties.followed}
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
@@ -113,13 +118,24 @@ class Agent:
         assert process.stdout is not None
         try:
             async for line in process.stdout:
-                if is_of(line.decode(errors="replace"), self.duties.uplink):
+                text = line.decode(errors="replace")
+                if is_of(text, self.duties.uplink):
                     self.moved.set()
+                if any(is_of(text, device) for device in self.told):
+                    self._compare()
             raise HostError("`ip monitor` ended, so nothing of the uplink would be noticed any more")
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+    def _compare(self) -> None:
+        """Say when a device that a delegate follows has another prefix than the lock: everybody has to know it."""
+        for device, prefix in prefixes_here().items():
+            if self.told.get(device, prefix) != prefix:
+                self.told[device] = prefix
+                remedy = "`warren lock FILE --host` this one, then apply here and where the LANs are"
+                self._say("renumbered", device, f"has {prefix} now, and the lock something else: {remedy}")
 
     async def _follow(self) -> None:
         """After each move have packets leave with the address that the uplink has now, and have one leave at once."""

@@ -28,4 +28,5 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         watched=watched(lock, host),
         directory=machine.services,
         live=announcer.live if announcer is not None else "",
+        followed=lock.by_name[host].followed,
     )

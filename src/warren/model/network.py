@@ -24,7 +24,8 @@ class Lan:
     `name` is the device. `closed` LANs are announced to nobody (blueprint section 1). `maps` are the prefixes as
     which the others see the LAN's own, as written: one for each subnet of the families that are mapped, in their
     order. With `map_auto` the lock allots them, and `core.maps` fills in what it `allotted`.
-    `delegated` are addresses that warren itself gives the host there, of delegated prefixes (`core.delegates`).
+    `delegated` are addresses that warren itself gives the host there, of delegated prefixes, and `pools` what of them
+    routers on the LAN may ask for (`core.delegates`).
     """
 
     name: str
@@ -35,11 +36,12 @@ class Lan:
     map_auto: bool = False
     allotted: tuple[MappedPrefix, ...] = ()
     delegated: tuple[Interface, ...] = ()
+    pools: tuple[Prefix, ...] = ()
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
-        """The subnets of the LAN, delegated ones included."""
-        return tuple(address.network for address in (*self.addresses, *self.delegated))
+        """The subnets of the LAN, delegated ones and what is behind its routers included."""
+        return (*(address.network for address in (*self.addresses, *self.delegated)), *self.pools)
 
     @property
     def mapped(self) -> tuple[MappedPrefix, ...]:
@@ -247,7 +249,8 @@ class Delegate:
     """An IPv6 prefix that is routed to the host `source`, for LANs of the host `to`, announced there and never NATed.
 
     `prefix` None follows what the device `follow` of `source` has. `proxy`: the prefix is only on `source`'s own link
-    (a /64), so `source` answers neighbour discovery for what is behind `to`.
+    (a /64), so `source` answers neighbour discovery for what is behind `to`. `downstream` is the length of the prefixes
+    that routers on the first LAN may ask for (0: none).
     """
 
     source: str
@@ -256,6 +259,7 @@ class Delegate:
     prefix: Prefix | None = None
     follow: str = ""
     proxy: bool = False
+    downstream: int = 0
     at: Where | None = None
 
 

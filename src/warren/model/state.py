@@ -211,7 +211,8 @@ class Service:
     `config` is declared: a service whose text differs is started anew. `live` is learned: a second text, which
     `config` includes as `@live@`, written when the service is made and then left to the agent. `announces` and
     `answers` say what the texts mean to a packet: prefixes that routers' advertisements tell of, and prefixes whose
-    addresses neighbour discovery is answered for. `why` is for people.
+    addresses neighbour discovery is answered for. Below `routes` it makes routes of its own in table main, which go
+    with it. `why` is for people.
     """
 
     name: str
@@ -220,6 +221,7 @@ class Service:
     live: str = ""
     announces: tuple[Prefix, ...] = ()
     answers: tuple[Prefix, ...] = ()
+    routes: tuple[Prefix, ...] = ()
     why: str = ""
 
 

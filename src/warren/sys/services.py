@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from warren.core.render.programs import Files, files_of
+from warren.core.render.programs import Files, files_of, plain_config
+from warren.core.render.services import Tools
 from warren.model.change import Command
 from warren.model.state import HostState, Service
 from warren.sys import systemd
 from warren.sys.errors import HostError
 from warren.sys.run import CommandFailed, Run, run
+from warren.sys.tools import kea_hook
 
 
 def running(states: Iterable[HostState], owner: str, directory: str, run: Run = run) -> tuple[Service, ...]:
@@ -34,7 +36,7 @@ def _observed(named: list[Service], files: Files, run: Run) -> Service | None:
     text = read(files.config)
     if text is None or not is_at_work(files, run):
         return None
-    config = text.replace(files.live, "@live@")
+    config = plain_config(text, files, Tools(kea_hook=kea_hook()))
     same = next((service for service in named if service.config == config), None)
     return same or replace(named[0], config=config, announces=(), answers=())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from glob import glob
 
 from warren.core.render.services import Tools
 from warren.sys import systemd
@@ -20,7 +21,15 @@ def tools_here() -> Tools:
         userspace=userspace,
         systemd=systemd.runs_units_here(),
         one_user=_one_user(),
+        kea_hook=kea_hook(),
     )
+
+
+def kea_hook() -> str:
+    """Find the library by which kea calls a script; where Debian has it on this machine, if it is not there."""
+    name = "kea/hooks/libdhcp_run_script.so"
+    found = [path for place in ("/usr/lib/*/", "/usr/lib/", "/usr/lib64/") for path in glob(place + name)]
+    return found[0] if found else Tools().kea_hook
 
 
 def _one_user() -> bool:

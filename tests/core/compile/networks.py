@@ -11,6 +11,7 @@ from base64 import b64encode
 from hashlib import sha256
 from ipaddress import ip_address, ip_interface, ip_network
 
+from warren.core.allot import allot
 from warren.core.compile.portals import addressed_portals, dedicated_peers, identity
 from warren.model.key import PublicKey
 from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock
@@ -54,6 +55,8 @@ def portal(source: str, exit_: str, **more: object) -> Portal:
 
 def lock_of(network: Network) -> Lock:
     """Allot addresses, devices and ports in the order of the hosts: .1, .2, … and 51820, 51821, …"""
+    if network.delegates:
+        return allot(network, Lock())
     spare = len(network.hosts)
     hosts = []
     for at, one in enumerate(network.hosts, start=1):

@@ -17,7 +17,7 @@ from tests.core.compile.text import state_text
 from tests.core.render.golden import example
 from warren.core.compile import compile_host
 from warren.core.world import place_world, surroundings_of
-from warren.model.network import Nat, Network
+from warren.model.network import Delegate, Nat, Network
 from warren.model.prefix import FAMILIES, Family
 from warren.model.state import Backend, Route, Rule
 from warren.model.surroundings import Surroundings
@@ -60,6 +60,18 @@ def narrow_network() -> Network:
     return Network("narrow", OVERLAY[:1], hosts, portals=portals)
 
 
+def land_network() -> Network:
+    """Two prefixes delegated to one host's LANs: one is routed to r2, the other is r3's own link's."""
+    hosts = (
+        host("r1", "", lan("br-lan", "192.168.1.1/24"), lan("guests", "192.168.2.1/24", "fd11:2::1/64")),
+        host("r2", "198.51.100.7"),
+        host("r3", "198.51.100.8"),
+    )
+    routed = Delegate("r2", "r1", ("br-lan", "guests"), ip_network("2001:db8:77:100::/56"))
+    on_link = Delegate("r3", "r1", ("guests",), ip_network("2001:db8:5::/64"), proxy=True)
+    return Network("land", OVERLAY, hosts, delegates=(routed, on_link))
+
+
 def behind_a_full_tunnel(network: Network) -> Surroundings:
     """A host on which somebody's catch-all rule stands in front of ours, and that has no IPv6."""
     foreign = Rule(Family.IPV4, 7699, 51820, mark=51820, mark_mask=0xFFFFFFFF, invert=True, protocol="boot")
@@ -68,11 +80,12 @@ def behind_a_full_tunnel(network: Network) -> Surroundings:
     return replace(seen, rules=(foreign,), routes=(*seen.routes, *routes), ipv6=False)
 
 
-PORTALS, HUB, NARROW = portals_network(), hub_network(), narrow_network()
+PORTALS, HUB, NARROW, LAND = portals_network(), hub_network(), narrow_network(), land_network()
 NESTED, LOCKED = example("nested")
 CASES: dict[str, tuple[Network, Surroundings]] = {
     **{f"portals.{name}": (PORTALS, around(PORTALS, name)) for name in PORTALS.by_name},
     **{f"hub.{name}": (HUB, around(HUB, name)) for name in HUB.by_name},
+    **{f"land.{name}": (LAND, around(LAND, name)) for name in LAND.by_name},
     **{f"narrow.{name}": (NARROW, around(NARROW, name)) for name in NARROW.by_name},
     "in-front.tokyo": (PORTALS, behind_a_full_tunnel(PORTALS)),
     "stated.nyc": (PORTALS, Surroundings(stated=True)),

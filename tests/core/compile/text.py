@@ -30,4 +30,9 @@ def _lines(state: HostState) -> Iterator[str]:
         yield from render_table(table).splitlines()[2:]
     yield from (f"setting {setting.name} = {setting.value}: {setting.why}" for setting in state.sysctls)
     yield from (f"consent {one.tool} {one.direction} {one.device or one.udp_port}" for one in state.consents)
+    yield from (f"address {given.address} of ours on {given.device}" for given in state.lan_addresses)
+    for service in state.services:
+        yield f"service {service.name}: {service.why}"
+        yield from (f"    {line}" for line in service.config.replace("@live@", "LIVE").splitlines())
+        yield from (f"    live: {line}" for line in service.live.splitlines())
     yield from (f"forget flows from {flows.source}: {flows.reason}" for flows in state.forget)

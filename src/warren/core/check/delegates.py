@@ -72,8 +72,14 @@ def prefixes(subject: Subject) -> Iterator[Diagnostic]:
             hint = f"Write the prefix that is routed to `{delegate.source}`, for instance `2001:db8:77:100::/60`."
             yield finding("W133", where, says, hint)
             continue
+        if delegate.downstream and whole.prefixlen >= delegate.downstream:
+            says = f"Routers on `{delegate.to}`'s LAN are to get a /{delegate.downstream} each of half of `{whole}`."
+            spot = subject.spots(delegate.at, "downstream")
+            yield finding("W130", spot, says, f"Write a greater length, from {whole.prefixlen + 1} to {SUBNET}.")
+            continue
         wanted = len(set(delegate.lans))
-        room = 1 << max(0, SUBNET - whole.prefixlen) if whole.prefixlen <= SUBNET else 0
+        bits = SUBNET - whole.prefixlen - bool(delegate.downstream)
+        room = 1 << bits if bits >= 0 else 0
         if room < wanted:
             yield finding("W130", where, _short(delegate, whole, room, wanted), _remedy(whole))
 
@@ -96,6 +102,10 @@ def proxies(subject: Subject) -> Iterator[Diagnostic]:
         if not delegate.proxy:
             continue
         where = subject.spots(delegate.at, "proxy")
+        if delegate.downstream:
+            says = f"A prefix that is on `{delegate.source}`'s own link is one /64: none is left for other routers."
+            yield finding("W135", where, says, "Take `downstream:` out.")
+            continue
         if len(delegate.lans) != 1:
             says = f"A prefix that is on `{delegate.source}`'s own link is a single /64, and {len(delegate.lans)} LANs"
             yield finding("W135", where, f"{says} are to have it.", "Name one LAN.")

@@ -1,6 +1,7 @@
 """What delegated prefixes make of a host: a router's addresses on LANs, and the programs that tell of them.
 
     r1   announces to br-lan: this /64, this router; the agent says when it is no way to the internet any more
+         and gives routers on the LAN prefixes of their own, where `downstream` says how long (DHCPv6-PD, RFC 8415)
     r2   with `proxy: true`: answers on its uplink's link for whoever of the /64 is asked for
 
 dnsmasq(8) reads the prefixes off the LAN's own addresses (`constructor:`). So a new prefix is announced as soon as the
@@ -9,15 +10,17 @@ address is there, and the old one is announced as deprecated for as long as mach
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from warren.core.compile.devices import link_mtu
 from warren.core.compile.here import Here
+from warren.core.delegates import pool_of
 from warren.model.prefix import Family, Prefix, host_prefix, prefixes_of, span_of, subtract
 from warren.model.state import LanAddress, Program, Service
 
-ANNOUNCER, ANSWERER = "ra", "nd-proxy"
+ANNOUNCER, DELEGATOR, ANSWERER = "ra", "pd", "nd-proxy"
 LIFETIME = 3600  # seconds for which a machine may use an announced prefix without hearing of it again
 INTERVAL = 60  # seconds between advertisements, at most; who asks is answered at once
 ROUTER_LIFETIME = 1800  # seconds; 0 stands for: a prefix, but no way to the internet (RFC 4861 section 4.2)
@@ -44,15 +47,17 @@ def announcements(here: Here) -> tuple[Announcement, ...]:
     """Say what each LAN with a delegated prefix is told, sorted by LAN and prefix."""
     if Family.IPV6 not in here.carried:
         return ()
+    told_of = {address.network: lan.name for lan in here.host.lans for address in lan.delegated}
     found = []
     for way in here.entering:
-        if not way.portal.delegated or way.portal.source.prefix is None:
+        subnet = way.portal.source.prefix
+        if not way.portal.delegated or subnet is None or told_of.get(subnet) != way.portal.source.lan:
             continue
         peer = way.portal.exit
         found.append(
             Announcement(
                 lan=way.portal.source.lan,
-                prefix=way.portal.source.prefix,
+                prefix=subnet,
                 mtu=link_mtu(here, here.fabric.network.by_name[peer]),
                 off_link=any(one.proxy and (one.to, one.source) == (here.host.name, peer) for one in here.delegates),
             )
@@ -62,7 +67,7 @@ def announcements(here: Here) -> tuple[Announcement, ...]:
 
 def lay_services(here: Here) -> tuple[Service, ...]:
     """List the programs that delegated prefixes need on this host."""
-    return tuple(service for service in (_announcer(here), _answerer(here)) if service is not None)
+    return tuple(service for service in (_announcer(here), _delegator(here), _answerer(here)) if service is not None)
 
 
 # --- routers' advertisements ---------------------------------------------------------------------------------
@@ -84,7 +89,7 @@ def _announcer(here: Here) -> Service | None:
 
 
 def _config(told: tuple[Announcement, ...], network: str) -> str:
-    off_link = {one.lan: one.off_link for one in told}
+    off_link = {one.lan: any(other.off_link for other in told if other.lan == one.lan) for one in told}
     lines = [
         f"# Made by warren for the network {network}: routers' advertisements, and nothing else.",
         "port=0",
@@ -112,6 +117,56 @@ def without_a_way_out(live: str, lans: Collection[str]) -> str:
         lan = line.removeprefix("ra-param=").partition(",")[0]
         lines.append(f"{line.rpartition(',')[0]},0" if lan in lans else line)
     return "".join(f"{line}\n" for line in lines)
+
+
+# --- prefixes for other routers ------------------------------------------------------------------------------
+
+
+def _delegator(here: Here) -> Service | None:
+    """Give routers on our LANs prefixes (kea-dhcp6(8)): dnsmasq cannot, and kea leaves the routes to us (`@hook@`)."""
+    lengths = {
+        pool: one.downstream
+        for one in here.delegates
+        if one.to == here.host.name and (pool := pool_of(one, here.fabric.lock)) is not None
+    }
+    lans = [lan for lan in here.host.lans if lan.pools and lan.delegated]
+    if not lans or Family.IPV6 not in here.carried:
+        return None
+    subnets = [
+        {
+            "id": number,
+            "subnet": str(lan.delegated[0].network),
+            "interface": lan.name,
+            "pd-pools": [
+                {"prefix": str(pool.network_address), "prefix-len": pool.prefixlen, "delegated-len": lengths[pool]}
+                for pool in lan.pools
+            ],
+        }
+        for number, lan in enumerate(lans, start=1)
+    ]
+    config = {
+        # A device may be there, and its address not yet: asked again every second.
+        "interfaces-config": {
+            "interfaces": [lan.name for lan in lans],
+            "service-sockets-max-retries": 1_000_000,
+            "service-sockets-retry-wait-time": 1000,
+        },
+        "data-directory": "@folder@",
+        "lease-database": {"type": "memfile", "persist": True, "name": "@folder@/pd.leases", "lfc-interval": 3600},
+        "hooks-libraries": [{"library": "@run-script@", "parameters": {"name": "@hook@", "sync": False}}],
+        "preferred-lifetime": LIFETIME,
+        "valid-lifetime": 2 * LIFETIME,
+        "subnet6": subnets,
+        "loggers": [{"name": "kea-dhcp6", "severity": "WARN", "output_options": [{"output": "stderr"}]}],
+    }
+    head = f"# Made by warren for the network {here.fabric.network.name}: prefixes for routers on LANs.\n"
+    return Service(
+        DELEGATOR,
+        Program.KEA,
+        head + json.dumps({"Dhcp6": config}, indent=1) + "\n",
+        routes=tuple(pool for lan in lans for pool in lan.pools),
+        why=f"routers on {', '.join(lan.name for lan in lans)} get prefixes of their own",
+    )
 
 
 # --- neighbour discovery -------------------------------------------------------------------------------------

@@ -30,6 +30,11 @@ _PROGRAMS: dict[str, tuple[str, Callable[[HostState], object], str]] = {
         lambda state: any(service.program is Program.DNSMASQ for service in state.services),
         "machines on LANs with a delegated prefix learn no address",
     ),
+    "kea-dhcp6": (
+        "kea-dhcp6-server",
+        lambda state: any(service.program is Program.KEA for service in state.services),
+        "routers on LANs with a delegated prefix get none of their own",
+    ),
     "ndppd": (
         "ndppd",
         lambda state: any(service.program is Program.NDPPD for service in state.services),

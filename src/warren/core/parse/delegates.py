@@ -7,7 +7,7 @@ from typing import Any
 from warren.core.parse.addresses import prefix
 from warren.core.parse.names import check_device, device
 from warren.core.parse.places import host_name
-from warren.core.parse.reading import Key, Reading, each, entry, flag, scalar
+from warren.core.parse.reading import Key, Reading, each, entry, flag, integer, scalar
 from warren.core.parse.tree import Node
 from warren.model.network import Delegate
 
@@ -25,6 +25,7 @@ DELEGATE_KEYS: dict[str, Key[Any]] = {
     "to": Key(host_name, required=True),
     "lans": Key(each(_lan, single=True), required=True),
     "proxy": Key(flag),
+    "downstream": Key(integer(17, 64)),
 }
 
 
@@ -41,6 +42,7 @@ def delegate(node: Node, what: str, reading: Reading) -> Delegate | None:
         prefix=values.get("prefix"),
         follow=values.get("follow", ""),
         proxy=values.get("proxy", False),
+        downstream=values.get("downstream", 0),
         at=node.where,
     )
 

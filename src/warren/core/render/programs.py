@@ -15,7 +15,37 @@ from dataclasses import dataclass
 
 from warren.core.render.services import Tools
 from warren.model.change import Command
-from warren.model.state import Program, Service
+from warren.model.state import PROTOCOL, Program, Service
+
+# Kea calls it with the name of what happened; `again`: after a restart of the host. A route lives as long as its lease.
+HOOK = f"""\
+#!/bin/sh
+list=${{0%.hook}}.routes now=$(date +%s)
+give() {{ ip -6 route replace "$1" via "$2" dev "$3" proto {PROTOCOL} expires "$4"; }}
+case $1 in
+again)
+  [ -e "$list" ] || exit 0
+  while read -r end prefix via dev; do
+    [ "$end" -gt "$now" ] && give "$prefix" "$via" "$dev" $((end - now))
+  done <"$list"
+  exit 0 ;;
+leases6_committed)
+  at=0
+  while [ $at -lt "${{LEASES6_SIZE:-0}}" ]; do
+    eval "type=\\$LEASES6_AT${{at}}_TYPE prefix=\\$LEASES6_AT${{at}}_ADDRESS/\\$LEASES6_AT${{at}}_PREFIX_LEN"
+    eval "valid=\\$LEASES6_AT${{at}}_VALID_LIFETIME"
+    at=$((at + 1))
+    [ "$type" = IA_PD ] || continue
+    give "$prefix" "$QUERY6_REMOTE_ADDR" "$QUERY6_IFACE_NAME" "$valid"
+    umask 077
+    grep -v " $prefix " "$list" 2>/dev/null >"$list.new"
+    echo "$((now + valid)) $prefix $QUERY6_REMOTE_ADDR $QUERY6_IFACE_NAME" >>"$list.new"
+    mv "$list.new" "$list"
+  done ;;
+esac
+exit 0
+"""
+KEPT = ("pd.leases", "pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
 
 # `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it.
 WATCH = """\
@@ -31,9 +61,12 @@ while [ ! "$ended" ]; do
   [ "$again$ended" ] || { sleep $wait & child=$!; wait $child; [ $wait -ge 30 ] || wait=$((wait * 2)); }
 done
 """
-_GONE = "for try in 1 2 3 4 5 6 7 8 9 10; do kill -0 $pid 2>/dev/null || exit 0; sleep 0.1; done; exit 1"
-# A number is somebody else's by now unless the command line says otherwise.
-STOP = f'pid=$(cat "$1" 2>/dev/null) && grep -qF "$1" /proc/$pid/cmdline 2>/dev/null && kill $pid || exit 0; {_GONE}'
+# A number is somebody else's by now unless the command line says otherwise; one that has ended has none.
+_OURS = 'grep -qF "$1" /proc/$pid/cmdline 2>/dev/null'
+STOP = f"""\
+pid=$(cat "$1" 2>/dev/null) && {_OURS} && kill $pid || exit 0
+for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {_OURS} || exit 0; sleep 0.1; done
+kill -KILL $pid"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +92,21 @@ class Files:
         return f"{self.base}.pid"
 
     @property
+    def hook(self) -> str:
+        """What it calls when it has given something."""
+        return f"{self.base}.hook"
+
+    @property
+    def routes(self) -> str:
+        """What its hook has made routes of, and until when."""
+        return f"{self.base}.routes"
+
+    @property
+    def folder(self) -> str:
+        """Where all of it lies."""
+        return self.base.rpartition("/")[0]
+
+    @property
     def log(self) -> str:
         """What it said last."""
         return f"{self.base}.log"
@@ -69,9 +117,29 @@ def files_of(name: str, owner: str, directory: str) -> Files:
     return Files(f"{directory}/{owner}/{name}", f"warren-{owner}-{name}.service")
 
 
-def config_text(service: Service, files: Files) -> str:
+def config_text(service: Service, files: Files, tools: Tools) -> str:
     """Write the configuration as the program reads it."""
-    return service.config.replace("@live@", files.live)
+    text = service.config
+    for word, path in _paths(files, tools):
+        text = text.replace(word, path)
+    return text
+
+
+def plain_config(text: str, files: Files, tools: Tools) -> str:
+    """Turn what lies in a service's file back into what was declared."""
+    for word, path in _paths(files, tools):
+        text = text.replace(path, word) if path else text
+    return text
+
+
+def _paths(files: Files, tools: Tools) -> tuple[tuple[str, str], ...]:
+    """What stands for paths in a configuration; those that are the beginning of others come last."""
+    return (
+        ("@live@", files.live),
+        ("@hook@", files.hook),
+        ("@run-script@", tools.kea_hook),
+        ("@folder@", files.folder),
+    )
 
 
 def argv_of(program: Program, files: Files, tools: Tools) -> tuple[str, ...]:
@@ -83,20 +151,26 @@ def argv_of(program: Program, files: Files, tools: Tools) -> tuple[str, ...]:
         case Program.NDPPD:
             return ("ndppd", "-c", files.config)
         case Program.KEA:
-            return ("kea-dhcp6", "-c", files.config)
+            # Later editions of kea hold files to directories that these variables name.
+            places = (f"KEA_HOOK_SCRIPTS_PATH={files.folder}", f"KEA_DHCP_DATA_DIR={files.folder}")
+            alone = (f"KEA_PIDFILE_DIR={files.folder}", "KEA_LOCKFILE_DIR=none")
+            return ("env", *places, *alone, "kea-dhcp6", "-c", files.config)
 
 
 def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> Iterator[Command]:
     """Write a service's files and run it."""
     files = files_of(service.name, owner, tools.directory)
     program = argv_of(service.program, files, tools)
-    folder = files.base.rpartition("/")[0]
     if anew:
         yield from _stop(service, files, tools)
-    yield Command(("install", "-d", "-m", "700", folder), says=f"a place for {service.name}")
+    yield Command(("install", "-d", "-m", "700", files.folder), says=f"a place for {service.name}")
+    if service.program is Program.KEA:
+        yield _write(files.hook, HOOK)
+        yield Command(("chmod", "700", files.hook), says="which is run")
+        yield Command(("sh", files.hook, "again"), says="routes that were given before the host was started")
     if service.live:
         yield _write(files.live, service.live)
-    yield _write(files.config, config_text(service, files), f"configuration of {service.program}")
+    yield _write(files.config, config_text(service, files, tools), f"configuration of {service.program}")
     if tools.systemd:
         how = ("--property=Restart=always", "--property=RestartSec=1", f"--unit={files.unit}")
         yield Command(("systemd-run", "--quiet", "--collect", *how, "--", *program), says=f"run {service.program}")
@@ -110,7 +184,12 @@ def stop_service(service: Service, owner: str, tools: Tools) -> Iterator[Command
     """Stop a service and take its files away."""
     files = files_of(service.name, owner, tools.directory)
     yield from _stop(service, files, tools)
-    yield Command(("rm", "-f", files.config, files.live, files.log), says=f"files of {service.name}")
+    for prefix in service.routes:
+        flush = ("ip", "-6", "route", "flush", "table", "main", "proto", str(PROTOCOL), "root", str(prefix))
+        yield Command(flush, says=f"routes below {prefix}")
+    own = (files.config, files.live, files.log, files.hook, files.routes)
+    kept = tuple(f"{files.folder}/{name}" for name in KEPT) if service.program is Program.KEA else ()
+    yield Command(("rm", "-f", *own, *kept), says=f"files of {service.name}")
 
 
 def _stop(service: Service, files: Files, tools: Tools) -> Iterator[Command]:

@@ -18,7 +18,7 @@ class Tools:
 
     `dns_prefix` stands before a device's name for resolvconf, which ranks devices by it (`tun.` on Debian).
     `directory` is where the files of services lie; `systemd` says that units run them; `one_user` that there is no
-    other user to become (a lab of an ordinary user).
+    other user to become (a lab of an ordinary user). `kea_hook` is the library by which kea calls a script.
     """
 
     dns: str = "resolvconf"
@@ -27,6 +27,7 @@ class Tools:
     directory: str = "/var/lib/warren/services"
     systemd: bool = False
     one_user: bool = False
+    kea_hook: str = "/usr/lib/x86_64-linux-gnu/kea/hooks/libdhcp_run_script.so"
 
 
 def set_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:

@@ -12,11 +12,11 @@ from shlex import join
 from warren.core.compare import sysctl_device
 from warren.core.render.consent import add_consent, has_hook
 from warren.core.render.nft import render_delete, render_table
-from warren.core.render.programs import Files, argv_of, config_text, files_of
+from warren.core.render.programs import HOOK, Files, argv_of, config_text, files_of
 from warren.core.render.services import Tools
 from warren.core.render.tree import SECRET_MODE, File
 from warren.core.render.unsaid import Unsaid
-from warren.model.state import HostState, Service
+from warren.model.state import HostState, Program, Service
 
 Section = tuple[str, Sequence[str]]  # its heading, and its lines
 _ONLINE = ("Wants=network-online.target", "After=network-online.target")
@@ -46,7 +46,9 @@ def service_files(state: HostState) -> Iterator[File]:
         files = files_of(service.name, state.table_name, "/etc")
         if service.live:
             yield File(files.live.lstrip("/"), service.live)
-        yield File(files.config.lstrip("/"), config_text(service, files))
+        if service.program is Program.KEA:
+            yield File(files.hook.lstrip("/"), HOOK, 0o700)
+        yield File(files.config.lstrip("/"), config_text(service, files, Tools()))
         yield File(f"etc/systemd/system/{_service_unit(state, service)}", unit_text(_service(state, service, files)))
 
 

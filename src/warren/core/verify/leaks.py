@@ -54,7 +54,8 @@ def _probe(network: Network, walker: Walker, way: Way, family: Family) -> Probe 
     if source.kind is PlaceKind.PREFIX and source.prefix is not None and source.prefix.version != family:
         return None
     to = _stranger(way, family)
-    return None if to is None else Probe(start, to, size=PING[family])
+    own = source.prefix[1] if way.portal.delegated and source.prefix is not None else None
+    return None if to is None else Probe(start, to, own, size=PING[family])
 
 
 def _stranger(way: Way, family: Family) -> Address | None:
