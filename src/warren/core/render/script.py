@@ -192,7 +192,7 @@ def _service(service: Service) -> Iterator[str]:
         yield f"cat >\"$STATE/{service.name}.live\" <<'END'\n{service.live.rstrip()}\nEND"
     words = (word.replace("@state@", "$STATE") for word in argv_of(service.program, files, Tools()))
     argv = " ".join(f'"{word}"' if "$" in word else quote(word) for word in words)
-    yield f"service {service.name} {argv} <<'END'\n{config_text(service, files).rstrip()}\nEND"
+    yield f"service {service.name} {argv} <<'END'\n{config_text(service, files, Tools()).rstrip()}\nEND"
 
 
 def _hooks(state: HostState, hooks: Iterable[str], after: str = "") -> Iterator[str]:
