@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -75,7 +75,7 @@ def test_a_key_is_read_out_of_a_conf(tmp_path: Path) -> None:
 
 
 def two_hosts(where: Path) -> dict[str, str]:
-    """Make keys and the scripts of nyc and paris; `less` is nyc's next edition, without the portal."""
+    """Make keys and the scripts of nyc and paris; nyc's next editions are `less`, without the portal, and `other`."""
     hosts = []
     for one in (
         host("nyc", "198.51.100.10", lan("eth2", "192.168.21.1/24", "fd21::1/64")),
@@ -89,11 +89,14 @@ def two_hosts(where: Path) -> dict[str, str]:
     network = Network(name="portals", overlay=OVERLAY, hosts=tuple(hosts), portals=(portal("nyc.eth2", "paris"),))
     states = compile_network(network, lock_of(network), {})
     less = replace(network, portals=())
+    few = replace(portal("nyc.eth2", "paris"), exceptions=(ip_network("198.18.0.0/24"),))
+    other = replace(network, hosts=(replace(hosts[0], mtu=1380), hosts[1]), portals=(few,))
+    states["other"] = compile_network(other, lock_of(other), {})["nyc"]
     states["less"] = compile_network(less, lock_of(less), {})["nyc"]
     return {name: render_script(state) for name, state in states.items()}
 
 
-WORLD = r"""
+SETUP = r"""
 mount -t tmpfs tmpfs /run
 cd "$1"
 for ns in nyc paris inet client; do
@@ -131,6 +134,8 @@ on() { ns=$1; shift; ip netns exec $ns unshare -m sh -euc 'mount --bind "$0" /ru
 
 run() { ns=$1; shift; on $ns busybox ash "$@" || echo "$ns $*: $?"; }
 
+"""
+STEPS = r"""
 run nyc nyc.sh status; state >before; ask before
 WARREN_KEY=/nowhere run nyc nyc.sh start
 ip -n nyc link add portals-paris type veth peer name other; run nyc nyc.sh start; ip -n nyc link del portals-paris
@@ -146,6 +151,16 @@ run nyc less.sh restart; ask less; run nyc less.sh status
 run nyc less.sh stop; run paris paris.sh stop; ask down
 state >after
 diff before after && echo same
+"""
+# Packets as fast as they go while the script is started again, in this edition and in another.
+FLOOD = r"""
+run nyc nyc.sh start; run paris paris.sh start; ask up
+ip netns exec inet tcpdump -lni nyc 'dst host 192.0.2.80 or dst host 2001:db8:80::80' >leaks 2>watching &
+until grep -q listening watching; do sleep 0.05; done
+for to in 192.0.2.80 2001:db8:80::80; do ip netns exec client ping -q -i 0.002 $to >/dev/null & done
+for edition in nyc nyc other nyc; do run nyc $edition.sh restart; done
+sleep 0.3; echo "leaked $(wc -l <leaks)"
+run nyc nyc.sh stop; until [ -s leaks ]; do sleep 0.05; done; echo "seen without it"
 """
 SERVER = """
 import socket
@@ -180,14 +195,7 @@ MISSING += ["missing: device portals-paris"]
 @pytest.mark.lab
 @pytest.mark.parametrize("firewall", ["nft", "iptables"])
 def test_packets_leave_by_the_exit_under_busybox_ash(tmp_path: Path, firewall: str) -> None:
-    for name, script in two_hosts(tmp_path).items():
-        (tmp_path / f"{name}.sh").write_text(script)
-    names = {"PYTHON": sys.executable, "SERVER": SERVER, "CLIENT": CLIENT, "HOLD": HOLD, "WARREN_FIREWALL": firewall}
-    namespace = [*ALONE, "env", *(f"{name}={value}" for name, value in names.items())]
-
-    run = subprocess.run(
-        [*namespace, "sh", "-euc", WORLD, "sh", str(tmp_path)], capture_output=True, text=True, timeout=180
-    )
+    run = in_the_world(tmp_path, firewall, STEPS)
 
     direct = ["198.51.100.10", "2001:db8:1::10"]
     by_paris = ["203.0.113.20", "2001:db8:2::20"]
@@ -198,6 +206,24 @@ def test_packets_leave_by_the_exit_under_busybox_ash(tmp_path: Path, firewall: s
     expected += [*asked("gone", blocked), *MISSING, "nyc nyc.sh status: 1", *asked("repaired", by_paris)]
     expected += [*asked("unruled", blocked), *asked("less", direct), "portals: paris: no handshake yet"]
     assert run.stdout.splitlines() == [*expected, *asked("down", direct), "same"], run.stderr
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("firewall", ["nft", "iptables"])
+def test_nothing_leaves_directly_while_it_is_started_again(tmp_path: Path, firewall: str) -> None:
+    run = in_the_world(tmp_path, firewall, FLOOD)
+
+    up = asked("up", ["203.0.113.20", "2001:db8:2::20"])
+    assert run.stdout.splitlines() == [*up, "leaked 0", "seen without it"], run.stderr
+
+
+def in_the_world(folder: Path, firewall: str, steps: str) -> subprocess.CompletedProcess[str]:
+    for name, script in two_hosts(folder).items():
+        (folder / f"{name}.sh").write_text(script)
+    names = {"PYTHON": sys.executable, "SERVER": SERVER, "CLIENT": CLIENT, "HOLD": HOLD, "WARREN_FIREWALL": firewall}
+    namespace = [*ALONE, "env", *(f"{name}={value}" for name, value in names.items())]
+    argv = [*namespace, "sh", "-euc", SETUP + steps, "sh", str(folder)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=180)
 
 
 def asked(when: str, seen: list[str]) -> list[str]:
