@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import unified_diff
+from textwrap import wrap
 
 from warren.core.diff import diff
 from warren.core.obstacles import find_obstacles
+from warren.core.obstacles.published import stays
 from warren.core.render.ip import route_words, rule_words
 from warren.core.render.nft import render_table
 from warren.model.change import (
@@ -111,7 +113,7 @@ def make_plan(
     items = diff(desired, observed, before, restore)
     if surroundings.read_only_sysctls:
         items = tuple(item for item in items if not isinstance(item.change, SetSysctl))
-    return Plan(desired.host, desired.owner, items, find_obstacles(desired, surroundings))
+    return Plan(desired.host, desired.owner, items, find_obstacles(desired, surroundings), stays(desired, surroundings))
 
 
 def describe(plan: Plan, *, shown: int = SHOWN) -> str:
@@ -121,6 +123,8 @@ def describe(plan: Plan, *, shown: int = SHOWN) -> str:
         group = [item for item in plan.items if isinstance(item.change, kinds)]
         if group:
             lines += ["", title, *_group_lines(group, shown)]
+    if plan.stays:
+        lines += ["", "not published, but this host's own", *_wrapped(", ".join(plan.stays))]
     if plan.obstacles:
         lines += ["", describe_obstacles(plan)]
     return "\n".join(lines) + "\n"
@@ -135,7 +139,7 @@ def describe_obstacles(plan: Plan) -> str:
 def plan_json(plan: Plan) -> dict[str, object]:
     """Give the plan as JSON values; this shape is stable.
 
-    `{host, owner, changes: [{rune, kind, subject, reason}], obstacles: [{what, remedy, command, blocks}]}`:
+    `{host, owner, changes: [{rune, kind, subject, reason}], stays: […], obstacles: [{what, remedy, command, blocks}]}`:
     changes stand in the order in which they are carried out; `rune` is `+`, `~` or `-`; `kind` is a verb and a
     noun, such as `put-route`; `subject` is in the words of ip, nft or wg. No secret is in it.
     """
@@ -151,6 +155,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
             }
             for item in plan.items
         ],
+        "stays": list(plan.stays),
         "obstacles": [
             {"what": o.what, "remedy": o.remedy, "command": o.command, "blocks": o.blocks} for o in plan.obstacles
         ],
@@ -190,6 +195,10 @@ def subject(change: Change) -> str:
             return f"conntrack entries from {change.flows.source}"
         case RunHook():
             return f"{change.stage}: {change.command.replace('%i', change.device)}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, WIDE, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _headline(plan: Plan) -> str:

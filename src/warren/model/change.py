@@ -254,12 +254,16 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything `apply` would do on one host, in order."""
+    """Everything `apply` would do on one host, in order.
+
+    `stays` are the ports that a gateway keeps to itself, with who listens there.
+    """
 
     host: str
     owner: str
     items: tuple[Item, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
+    stays: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.items)

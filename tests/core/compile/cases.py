@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal, portals_network
-from tests.core.compile.test_golden import HUB, NARROW
+from tests.core.compile.test_golden import GATEWAY, HUB, NARROW
 from tests.core.walk.random_networks import random_network
 from warren.core.check import check_network
 from warren.core.compile import LedgerNeeds, compile_network, ledger_needs, sequential_ledger
@@ -66,7 +66,7 @@ def random_case(seed: int) -> Case:
     return cast(Network, loaded.network), cast(Lock, loaded.lock)
 
 
-BY_HAND = tuple(locked(network) for network in (portals_network(), HUB, NARROW))
+BY_HAND = tuple(locked(network) for network in (portals_network(), HUB, NARROW, GATEWAY))
 CASES = st.sampled_from(BY_HAND) | networks().filter(is_sound).map(locked) | st.integers(0, 1 << 20).map(random_case)
 over_networks = settings(max_examples=60)
 

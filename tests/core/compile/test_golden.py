@@ -17,7 +17,8 @@ from tests.core.compile.text import state_text
 from tests.core.render.golden import example
 from warren.core.compile import compile_host
 from warren.core.world import place_world, surroundings_of
-from warren.model.network import Delegate, Nat, Network
+from warren.model.lock import Lock
+from warren.model.network import Delegate, Nat, Network, Place, PlaceKind, PortRange, Publish, SourceKept
 from warren.model.prefix import FAMILIES, Family
 from warren.model.state import Backend, Route, Rule
 from warren.model.surroundings import Surroundings
@@ -72,6 +73,24 @@ def land_network() -> Network:
     return Network("land", OVERLAY, hosts, delegates=(routed, on_link))
 
 
+def gateway_network() -> Network:
+    """A gateway for two houses: all of it for one, ports with and without sources for the other."""
+    hosts = (
+        host("cloud", "198.51.100.7"),
+        host("home", "", lan("br0", "192.168.16.1/24", "fd16::1/64")),
+        host("cabin", ""),
+    )
+    server = Place(PlaceKind.PREFIX, "home", "br0", ip_network("192.168.16.20"))
+    web = PortRange("tcp", 8080, 8080, (80, 80))
+    publishes = (
+        Publish("cloud", Place(PlaceKind.HOST, "home"), None, (PortRange("tcp", 9000, 9010),)),
+        Publish("cloud", server, (PortRange("tcp", 25565, 25565), PortRange("udp", 8000, 8100), web)),
+        Publish("cloud", Place(PlaceKind.HOST, "cabin"), (PortRange("tcp", 443, 443),), source=SourceKept.SNAT),
+    )
+    portals = (portal("home.br0", "cloud"),)
+    return Network("gateway", OVERLAY, hosts, hub="cloud", portals=portals, publishes=publishes)
+
+
 def behind_a_full_tunnel(network: Network) -> Surroundings:
     """A host on which somebody's catch-all rule stands in front of ours, and that has no IPv6."""
     foreign = Rule(Family.IPV4, 7699, 51820, mark=51820, mark_mask=0xFFFFFFFF, invert=True, protocol="boot")
@@ -81,11 +100,13 @@ def behind_a_full_tunnel(network: Network) -> Surroundings:
 
 
 PORTALS, HUB, NARROW, LAND = portals_network(), hub_network(), narrow_network(), land_network()
+GATEWAY = gateway_network()
 NESTED, LOCKED = example("nested")
 CASES: dict[str, tuple[Network, Surroundings]] = {
     **{f"portals.{name}": (PORTALS, around(PORTALS, name)) for name in PORTALS.by_name},
     **{f"hub.{name}": (HUB, around(HUB, name)) for name in HUB.by_name},
     **{f"land.{name}": (LAND, around(LAND, name)) for name in LAND.by_name},
+    **{f"gateway.{name}": (GATEWAY, around(GATEWAY, name)) for name in GATEWAY.by_name},
     **{f"narrow.{name}": (NARROW, around(NARROW, name)) for name in NARROW.by_name},
     "in-front.tokyo": (PORTALS, behind_a_full_tunnel(PORTALS)),
     "stated.nyc": (PORTALS, Surroundings(stated=True)),
@@ -93,13 +114,17 @@ CASES: dict[str, tuple[Network, Surroundings]] = {
 }
 
 
+def lock_beside(network: Network) -> Lock:
+    """The lock of a case's network: an example has its own."""
+    return LOCKED if network is NESTED else lock_of(network)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_states_read_as_written_down(case: str) -> None:
     """The whole state of one host."""
     network, surroundings = CASES[case]
     name = case.rpartition(".")[2]
-    lock = LOCKED if network is NESTED else lock_of(network)
-    text = state_text(compile_host(network, lock, name, surroundings))
+    text = state_text(compile_host(network, lock_beside(network), name, surroundings))
     expected = GOLDEN / f"{case}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         expected.parent.mkdir(exist_ok=True)

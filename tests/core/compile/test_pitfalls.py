@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from tests.core.compile.networks import lock_of, place, portal, portals_network
-from tests.core.compile.test_golden import CASES, PORTALS, around
+from tests.core.compile.test_golden import CASES, PORTALS, around, lock_beside
 from tests.kernel.portals import fresh
 from warren.core.check import check_network
 from warren.core.compile import compile_host
@@ -30,7 +30,7 @@ from warren.model.state import FRONT, FRONT_PRIORITIES, HostState, Rule
 from warren.model.surroundings import Surroundings
 
 STATES = {
-    case: compile_host(network, lock_of(network), case.rpartition(".")[2], surroundings)
+    case: compile_host(network, lock_beside(network), case.rpartition(".")[2], surroundings)
     for case, (network, surroundings) in CASES.items()
 }
 NYC, TOKYO = STATES["portals.nyc"], STATES["portals.tokyo"]
@@ -199,9 +199,10 @@ def test_pitfall_14_sources_into_tunnels_are_rewritten_to_constants(state: HostS
     for rule in rules_in(state, "srcnat"):
         out = [match.names for match in rule.matches if isinstance(match, IfName) and match.direction == "oif"]
         if Masquerade() in rule.statements:
-            assert out == [("eth0",)]
+            assert out in ([("eth0",)], [("wan",)])  # the uplink
         elif any(isinstance(deed, Snat) for deed in rule.statements):
-            assert len(out) == 1 and (out[0] == TUNNELS or tunnels.issuperset(out[0]))
+            came = [match.names for match in rule.matches if isinstance(match, IfName) and match.direction == "iif"]
+            assert len(out) == 1 and (out[0] == TUNNELS or tunnels.issuperset(out[0]) or out == came)  # a hairpin
     repairs = rules_in(state, "repair")
     assert repairs and all(isinstance(rule.statements[-1], Snat) for rule in repairs)
 
@@ -235,6 +236,8 @@ def test_pitfall_18_the_table_first_and_last_in_one_transaction(state: HostState
     """`add`, `delete` and the whole table are one text; up begins with it, down ends with it."""
     empty = HostState(state.host, state.owner, state.backend)
     for table in state.tables:
+        if any(held.live for held in table.sets):
+            continue  # kept with what was fed to it: tests/core/render/test_nft.py
         head = render_table(table).splitlines()[:3]
         assert head == [
             f"add table inet {table.name}",
@@ -243,7 +246,8 @@ def test_pitfall_18_the_table_first_and_last_in_one_transaction(state: HostState
         ]
     up = [item.change for item in diff(state, empty)]
     assert isinstance(up[0], PutTable)
-    forwarding = next(at for at, change in enumerate(up) if isinstance(change, SetSysctl))
+    settings = (at for at, change in enumerate(up) if isinstance(change, SetSysctl) and "forward" in change.name)
+    forwarding = next(settings, 0)  # not everybody forwards
     assert forwarding < next(at for at, change in enumerate(up) if isinstance(change, AddLink))
     assert isinstance(up[-1], AddRule) or not any(isinstance(change, AddRule) for change in up[:-1]) or state.forget
     assert isinstance([item.change for item in diff(empty, state, state)][-1], DropTable)

@@ -195,7 +195,7 @@ def test_numbers_stay_within_the_ledger(case: Case, slot: int) -> None:
                     if isinstance(deed, SetMark):
                         assert deed.mask == MARK_MASK and deed.value in (0, OUTER_MARK, UPLINK_MARK, *MARKS)
                     if isinstance(deed, SetCtMark):
-                        assert deed.mask == MARK_MASK and deed.value in (UPLINK_MARK, PORTAL_MARK)
+                        assert deed.mask == MARK_MASK and deed.value in (UPLINK_MARK, PORTAL_MARK, *MARKS)
 
 
 @given(CASES, st.permutations(tuple(OWNER_SLOTS)))

@@ -1,4 +1,5 @@
-"""Network files made at random: hosts, NATs, LANs that overlap, maps, portals, chains, families, faults, expectations.
+"""Network files made at random: hosts, NATs, LANs that overlap, maps, portals, chains, families, what is
+published, faults, expectations.
 
 What check refuses is taken out line by line, so that every file is one that a person could have written. The
 expectations ask; what they promise is nonsense.
@@ -21,7 +22,7 @@ def random_network(seed: int, questions: int = 10) -> Loaded:
     """Make a network that check has nothing against; the same seed gives the same file."""
     chance = random.Random(seed)
     while True:
-        text = _text(chance, random.Random(f"maps {seed}"), questions)
+        text = _text(chance, random.Random(f"maps {seed}"), random.Random(f"publishes {seed}"), questions)
         for _ in range(8):
             loaded = load(text.encode(), None, f"seed-{seed}.yaml", _key)
             wrong = {one.where.line for one in loaded.diagnostics if one.severity is Severity.ERROR}
@@ -37,9 +38,11 @@ def _key(name: str) -> str:  # type: ignore[return]
 class _Maker:
     """One file in the making."""
 
-    def __init__(self, chance: random.Random, maps: random.Random) -> None:
+    def __init__(self, chance: random.Random, maps: random.Random, gifts: random.Random) -> None:
         self.chance = chance
         self.maps = maps
+        self.gifts = gifts
+        self.given: list[tuple[str, str]] = []
         self.names = ["ash", "birch", "cedar", "elm", "fir"][: chance.randint(2, 5)]
         self.public = {name for name in self.names if chance.random() < 0.5} or {self.names[0]}
         self.lans: dict[str, list[tuple[str, str, str]]] = {}
@@ -120,6 +123,38 @@ class _Maker:
                 words.append("nat: snat")
             yield "  - {" + ", ".join(words) + "}"
 
+    def publishes(self) -> Iterator[str]:
+        """Write what some gateways publish: all, or some ports; of hosts and of machines on LANs."""
+        gifts = self.gifts
+        for at in range(gifts.choice((0, 0, 1, 2, 3))):
+            gateway = gifts.choice(sorted(self.public))
+            home = gifts.choice([name for name in self.names if name != gateway])
+            places = [home, *(f"{home}.{v4}.50" for _, v4, _ in self.lans[home])]
+            places += [f"{home}.{v6}:51" for _, _, v6 in self.lans[home]]
+            ports, asked = gifts.choice(
+                (
+                    ("all", "tcp/4000"),
+                    ("all", "udp/4000"),
+                    ("all", ""),
+                    (f"[tcp/80{at}, udp/53]", f"tcp/80{at}"),
+                    (f"[udp/81{at}→53]", f"udp/81{at}"),
+                    (f"[tcp/{82 + at}00-{82 + at}10→9000-9010]", f"tcp/{82 + at}07"),
+                )
+            )
+            kept = ", except: [tcp/4000, udp/9]" if ports == "all" and gifts.random() < 0.2 else ""
+            source = ", source: snat" if gifts.random() < 0.25 else ""
+            self.given.append((gateway, asked))
+            yield f"  - {{at: {gateway}, to: '{gifts.choice(places)}', ports: {ports}{kept}{source}}}"
+
+    def guests(self) -> Iterator[str]:
+        """Write the questions of those to whom something is published."""
+        for gateway, asked in self.given:
+            to = f"{gateway} {asked}".strip()
+            broken = self.gifts.choice(self.names)
+            yield f"  - {{from: internet, to: '{to}', arrives: true}}"
+            if self.gifts.random() < 0.3:
+                yield f"  - {{from: internet, to: '{to}', arrives: true, when: {{down: [{broken}]}}}}"
+
     def expects(self, count: int) -> Iterator[str]:
         """Write questions."""
         for _ in range(count):
@@ -160,13 +195,14 @@ class _Maker:
                 yield f"    {name}: {{{', '.join(words)}}}"
 
 
-def _text(chance: random.Random, maps: random.Random, questions: int) -> str:
-    maker = _Maker(chance, maps)
+def _text(chance: random.Random, maps: random.Random, gifts: random.Random, questions: int) -> str:
+    maker = _Maker(chance, maps, gifts)
     overlay = chance.choice(("[10.99.0.0/24, 'fd99::/64']",) * 3 + ("[10.99.0.0/24]", "['fd99::/64']"))
     lines = ["network: grove", f"overlay: {overlay}"]
     if maker.odds(0.7):
         lines.append(f"hub: {chance.choice(sorted(maker.public))}")
-    lines += ["hosts:", *maker.hosts(), "portals:", *maker.portals(), "expect:", *maker.expects(questions)]
+    lines += ["hosts:", *maker.hosts(), "portals:", *maker.portals(), "publish:", *maker.publishes()]
+    lines += ["expect:", *maker.expects(questions), *maker.guests()]
     lines += ["lab:", "  nats:", *maker.lab()]
     return "\n".join(lines) + "\n"
 

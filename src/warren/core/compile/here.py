@@ -118,6 +118,11 @@ class Here:
         return tuple(prefix for lan in self.host.lans for prefix in lan.prefixes if family_of(prefix) in self.usable)
 
     @cached_property
+    def own_addresses(self) -> frozenset[Address]:
+        """Our own addresses: in the tunnels, and on our LANs."""
+        return frozenset((*self.locked.addresses, *(one.ip for lan in self.host.lans for one in lan.addresses)))
+
+    @cached_property
     def announced(self) -> tuple[Prefix, ...]:
         """The LAN prefixes that the others reach here."""
         return self.fabric.announced.get(self.host.name, ())

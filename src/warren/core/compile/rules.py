@@ -126,6 +126,7 @@ def _family_rules(here: Here, family: Family) -> Iterator[Rule]:
     yield rule(Step.MARKED, action=Action.UNREACHABLE, mark_mask=MARK_MASK, invert=True)
     yield from _through(here, family, rule)
     yield from _entering(here, family, rule)
+    yield from _answering(here, family, rule)
 
 
 def exit_of(here: Here, way: Way, at: int = 0) -> int:
@@ -171,6 +172,25 @@ def _entering(here: Here, family: Family, rule: _Maker) -> Iterator[Rule]:
             for prefix in exceptions:
                 yield rule(Step(step - 1), iif=lan, source=source, destination=prefix)
             yield rule(step, table, iif=lan, source=source, action=_does(here, family))
+
+
+def _answering(here: Here, family: Family, rule: _Maker) -> Iterator[Rule]:
+    """Give the answers of published services of this very host a route, where main has none: to no IPv6, often.
+
+    The kernel looks one up before nft can lend the mark by which the gateway is found that was asked; without any it
+    would not make the packet at all. Where a portal takes the host's own traffic, that is a route too.
+    """
+    own_portals = (way.portal for way in here.entering if way.portal.source.kind is PlaceKind.HOST)
+    if family not in here.carried or any(family in portal.families for portal in own_portals):
+        return
+    asked: dict[Address, str] = {}
+    for gateway in here.gateways:
+        for one in here.opened_by(gateway):
+            if one.kept and one.family is family and one.inside in here.own_addresses:
+                asked.setdefault(one.inside, gateway)
+    for address, gateway in asked.items():
+        table = here.ledger.table(exit_table(here.device(gateway)))
+        yield rule(Step.OWN, table, iif="lo", source=host_prefix(address))
 
 
 def _does(here: Here, family: Family) -> Action:

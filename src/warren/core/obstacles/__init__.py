@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from warren.core.obstacles.firewalls import foreign_chains
 from warren.core.obstacles.machine import backend, devices, ipv6, networkd, programs, reverse_path, settings
+from warren.core.obstacles.published import taken
 from warren.core.obstacles.routing import foreign_routes, foreign_rules, hidden_routes, yielded_prefixes
 from warren.model.change import Obstacle
 from warren.model.state import HostState
@@ -32,5 +33,6 @@ def find_obstacles(state: HostState, surroundings: Surroundings) -> tuple[Obstac
         *reverse_path(state, surroundings),
         *ipv6(state, surroundings),
         *networkd(surroundings),
+        *taken(state, surroundings),
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda obstacle: not obstacle.blocks))

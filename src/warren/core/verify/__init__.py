@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from warren.core.verify.expects import Breaker, judge_expects
 from warren.core.verify.leaks import judge_leaks, judge_near
+from warren.core.verify.published import judge_published
 from warren.core.verify.reach import judge_reach
 from warren.core.verify.unasked import judge_loops, judge_mtu, judge_replies, judge_shadows
 from warren.core.verify.verdict import Kind, Verdict, prediction
@@ -29,19 +30,21 @@ def verify(
     surroundings: Mapping[str, Surroundings],
     world: World,
 ) -> tuple[Verdict, ...]:
-    """Judge all expectations in the file's order, then loops, leaks, reach, shadows, the ways of answers, and MTU."""
+    """Judge all expectations in the file's order, and then what needs no asking, from loops to MTU."""
     walker = Walker(Scene(states, surroundings, world))
     breaker = Breaker(walker)
     expects = tuple(judge_expects(network, lock, world, breaker))
     leaks = tuple(judge_leaks(network, walker, breaker))
-    walked = [(verdict.claim, verdict.trace) for verdict in expects + leaks if verdict.trace is not None]
+    published = tuple(judge_published(network, lock, walker, breaker))
+    walked = [(verdict.claim, verdict.trace) for verdict in expects + leaks + published if verdict.trace is not None]
     return (
         *expects,
         *judge_loops(walked),
         *leaks,
         *judge_near(network, lock, walker, breaker),
         *judge_reach(network, walker, breaker),
+        *published,
         *judge_shadows(network, walker),
-        *judge_replies(expects + leaks),
+        *judge_replies(expects + leaks + published),
         *judge_mtu(network, walker),
     )

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     LOOP = "loop"
     LEAK = "leak"
     REACH = "reach"
+    PUBLISHED = "published"
     SHADOW = "shadow"
     REPLY = "reply"
     MTU = "mtu"

@@ -40,13 +40,13 @@ from warren.model.firewall import (
     Goto,
     Hook,
     L4Proto,
-    Masquerade,
     Match,
     NfProto,
     NftRule,
     Port,
     Return,
     SetCtMark,
+    Snat,
     Statement,
     TcpOpens,
 )
@@ -147,11 +147,13 @@ def sources_of_clients(here: Here) -> Iterator[NftRule]:
         does: Statement = Return() if kept else Goto("repair")
         yield rule(*from_clients, *service, does, why="" if kept else "published without the client's source")
     for family in here.usable:
-        targets = tuple(
-            dict.fromkeys(host_prefix(one.inside) for _, inside in _hairpins(here, family) for one in inside)
-        )
-        for lan in _lans(here) if targets else ():
-            yield rule(came_by(lan), leaves_by(lan), CtStatus("dnat"), to(family, targets), Masquerade(), why="hairpin")
+        led = (one for _, openings in _hairpins(here, family) for one in openings)
+        targets = tuple(dict.fromkeys(host_prefix(one.inside) for one in led if one.inside not in here.own_addresses))
+        for lan in here.host.lans if targets else ():
+            address = next((address.ip for address in lan.addresses if address.version == family), None)
+            if address is not None and lan.name in _lans(here):
+                inside = (came_by(lan.name), leaves_by(lan.name), CtStatus("dnat"), to(family, targets))
+                yield rule(*inside, Snat(address), why="hairpin: the answer comes by here")
 
 
 def _services(openings: tuple[Opening, ...]) -> Iterator[tuple[Family, Service, bool]]:
