@@ -172,7 +172,7 @@ install() {{
     keys | uci batch
     forwardings | uci batch
     advertisements | uci batch
-    wanted=$(grep -c '^set network\\.[A-Za-z0-9_]*=' "$OURS.uci")
+    wanted=$(grep -c '^set network\\.[^.=]*=' "$OURS.uci") # uci batch goes on after an error, and does not tell
     [ "$(network_sections | wc -l)" -eq "$wanted" ] || die "uci did not take all $wanted sections"
     trap - EXIT HUP INT TERM
     uci commit firewall
