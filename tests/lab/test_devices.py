@@ -5,10 +5,14 @@ The examples prove the rest of it: tests/lab/test_examples.py brings the same de
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.lab.enclosed import enclosed
 from tests.lab.nested import BULK, MTU, Facts, lab_of, measure, send_fragments
+from tests.lab.test_examples import warren
 from tests.lab.wires import Wires
 from warren.lab.spaces import LabError
 
@@ -73,3 +77,39 @@ def test_a_device_that_helps_itself_to_more_is_refused() -> None:
         "as the laptop": "lost",
         "what it may": "answered",
     }
+
+
+PUBLISHED = """\
+network: pub
+overlay: [10.60.0.0/24, "fd60::/64"]
+hosts:
+  cloud: {endpoint: "198.51.100.7:51820", uplink: ens3}
+  home: {uplink: wan, lans: {br0: {address: 192.168.16.1/24}}}
+devices:
+  phone: {into: home, reach: home}
+  laptop: {into: home, full_tunnel: true}
+  tablet: {into: cloud, full_tunnel: true}
+publish:
+  - {at: cloud, to: phone, ports: tcp/8081, source: snat}
+  - {at: cloud, to: laptop, ports: tcp/8082}
+  - {at: cloud, to: tablet, ports: [tcp/8083, udp/8083]}
+expect:
+  - {from: internet, to: cloud tcp/8081, arrives: phone, source: cloud}
+  - {from: internet, to: cloud tcp/8082, arrives: laptop, source: kept}
+  - {from: internet, to: cloud tcp/8083, arrives: tablet, source: kept}
+  - {from: internet, to: cloud udp/8083, arrives: tablet, source: kept}
+  - {from: tablet, to: 1.1.1.1, exit: cloud}
+  - {from: tablet, to: "2606:4700::1", exit: cloud}
+"""
+
+
+def test_a_port_of_the_gateway_leads_to_a_device(tmp_path: Path) -> None:
+    """Behind a house as well as at the gateway itself, and the clients' own addresses are seen where it can answer."""
+    file = tmp_path / "pub.yaml"
+    file.write_text(PUBLISHED)
+
+    done = warren("lab", "test", str(file), "--json")
+
+    told = json.loads(done.stdout)
+    assert [line["says"] for line in told["expectations"] if not line["holds"]] == []
+    assert told["ok"] and len(told["expectations"]) == 6

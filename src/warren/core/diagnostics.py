@@ -675,6 +675,14 @@ CODES: dict[str, Code] = {
         "devices: {phone: {into: home, dns: 192.168.99.1}}",
         "Write a resolver of the network, or a public one.",
     ),
+    "W126": Code(
+        ERROR,
+        "published at a device that cannot answer",
+        "With its source kept, a packet comes from anywhere on the internet. A device whose tunnel is for the network "
+        "alone sends the answer out by its own Wi-Fi.",
+        "devices: {phone: {into: home, reach: home.br0}}\npublish: [{at: cloud, to: phone, ports: tcp/8080}]",
+        "Write `source: snat`: then the device sees the gateway's tunnel address. Or give it `full_tunnel: true`.",
+    ),
     # --- delegated prefixes ------------------------------------------------------------------------------
     "W130": Code(
         ERROR,

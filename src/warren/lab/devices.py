@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from warren.lab.keys import PLACE, key_file
+from warren.lab.works import nudge
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.model.state import HostState
@@ -30,6 +31,9 @@ def connector(network: Network, lock: Lock) -> Callable[[str], HostState]:
         keys = keys_at_hand(made.files, str(key_file(name)))
         for conf in write_tree(made.files, str(PLACE / name / "tree"), keys):
             run(Command(("wg-quick", "up", str(conf))))
+        # wg-quick brings the device up before its firewall, so the first handshake is not marked as the tunnel's own;
+        # what comes in is dropped by a strict reverse-path filter until something marked goes out. Here that is now.
+        nudge(lock.by_name[network.devices_by_name[name].into].addresses[0])
         return state
 
     return work

@@ -7,10 +7,8 @@ ask:  packets from where an expectation says, eyes in every space, answers
 from __future__ import annotations
 
 import selectors
-import socket
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +35,10 @@ from warren.lab.topology import (
     machine_space,
     wire,
 )
-from warren.lab.works import Works, applier, on_each
+from warren.lab.works import Works, applier, nudge, on_each
 from warren.model.lock import Lock
 from warren.model.network import Network
-from warren.model.prefix import Address, Family
+from warren.model.prefix import Family
 from warren.model.state import Backend, HostState
 from warren.model.world import World
 
@@ -100,7 +98,7 @@ class Lab:
                     pair = frozenset((name, peer))
                     if pair not in done:
                         done.add(pair)
-                        _nudge(self.lock.by_name[peer].addresses[0])
+                        nudge(self.lock.by_name[peer].addresses[0])
 
     def let_learn(self) -> None:
         """Wait until the machines on LANs have heard what is announced there; LabError if one hears nothing."""
@@ -231,13 +229,6 @@ class Lab:
         missed = {name: count for name, eye in self.eyes.items() if (count := eye.missed())}
         told = ", ".join(f"{count} packets at {name}" for name, count in missed.items())
         return f"the lab was too slow to see {told}, so what was not seen proves nothing" if told else ""
-
-
-def _nudge(address: Address) -> None:
-    """Send an empty datagram to the discard port (RFC 863); a peer that cannot be dialled yet refuses it."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as sender, suppress(OSError):
-        sender.sendto(b"", (str(address), 9))
 
 
 def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from warren.lab.spaces import LabError, Spaces, enter
 from warren.lab.topology import host_space
 from warren.model.lock import Lock
 from warren.model.network import Network
+from warren.model.prefix import Address
 from warren.model.state import HostState
 from warren.sys.errors import HostError
 
@@ -96,6 +99,13 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
         return desired
 
     return work
+
+
+def nudge(address: Address) -> None:
+    """Send an empty datagram to the discard port (RFC 863); a peer that cannot be dialled yet refuses it."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        sender.sendto(b"", (str(address), 9))
 
 
 def memory(host: str) -> Path:

@@ -54,6 +54,9 @@ def choose_host(network: Network, wanted: str, machine: Machine, nodename: str |
     if wanted:
         if wanted in network.by_name:
             return wanted
+        if wanted in network.devices_by_name:
+            remedy = f"`warren render {network.file} --host {wanted} --as wg-quick` writes its configuration."
+            raise HostError(f"{wanted} is a device, on which warren does not run", remedy)
         raise HostError(f"{network.file} has no host {wanted}", f"It has: {', '.join(names)}.")
     called = nodename or os.uname().nodename
     for name in (called, called.partition(".")[0]):

@@ -10,7 +10,7 @@ from warren.core.compile.fabric import Fabric
 from warren.core.compile.mtu import guests_mtu
 from warren.model.diagnostic import Diagnostic
 from warren.model.lock import Lock
-from warren.model.network import Device, Place, PlaceKind
+from warren.model.network import Device, Place, PlaceKind, SourceKept
 from warren.model.prefix import FAMILIES, PRIVATE, Family, covers
 
 IPV6_LEAST = 1280  # RFC 8200 section 5
@@ -123,4 +123,17 @@ def dns(subject: Subject) -> Iterator[Diagnostic]:
             yield finding("W125", subject.spots(device.at, "dns", at), says, hint)
 
 
-CHECKS: tuple[Check, ...] = (keys, reach, dialling, mtu, dns)
+def published(subject: Subject) -> Iterator[Diagnostic]:
+    """Clients from anywhere are answered by a device that sends everything into its tunnel, or by none."""
+    for publish in subject.network.publishes:
+        device = subject.network.devices_by_name.get(publish.to.device)
+        if device is None or device.full_tunnel or publish.source is SourceKept.SNAT:
+            continue
+        says = (
+            f"`{device.name}` would answer clients of `{publish.gateway}` past its tunnel, where nobody waits for it."
+        )
+        hint = f"Write `source: snat` here, or `full_tunnel: true` at `{device.name}`."
+        yield finding("W126", subject.spots(publish.at, "to"), says, hint)
+
+
+CHECKS: tuple[Check, ...] = (keys, reach, dialling, mtu, dns, published)

@@ -40,7 +40,7 @@ def gateways(subject: Subject) -> Iterator[Diagnostic]:
     """The gateway can be dialled, does not publish itself, and keeps the ports its tunnels live on."""
     for publish in subject.network.publishes:
         gateway = subject.network.by_name[publish.gateway]
-        if publish.to.host == gateway.name:
+        if publish.to.host == gateway.name and publish.to.kind is not PlaceKind.DEVICE:
             says = f"`{gateway.name}` publishes `{publish.to}`, which is its own: no tunnel leads there."
             hint = (
                 "Take it out: what listens on a gateway is reached there without warren."

@@ -97,8 +97,10 @@ def _ports(first: int, last: int, begin: int, to: tuple[int, int] | None) -> Ite
 
 def target(fabric: Fabric, place: Place, family: Family) -> tuple[Address, Address] | None:
     """Give the address at which the others reach a published place, and its own; None if it has none of the family."""
-    if place.kind is PlaceKind.HOST:
-        address = fabric.locked(place.host).address(family)
+    if place.kind in (PlaceKind.HOST, PlaceKind.DEVICE):
+        lock = fabric.lock
+        held = lock.guest_by_name[place.device] if place.device else lock.by_name[place.host]
+        address = held.address(family)
         return None if address is None else (address, address)
     if place.prefix is None or place.prefix.version != family:
         return None

@@ -34,7 +34,7 @@ def published_at(network: Network, gateway: str) -> tuple[Publish, ...]:
 
 def gateways_of(network: Network, host: str) -> tuple[str, ...]:
     """List the gateways that publish something of a host, sorted by name; the port of devices that dial one is such."""
-    publishing = {publish.gateway for publish in network.publishes if publish.to.host == host}
+    publishing = {publish.gateway for publish in network.publishes if publish.to.host == host != publish.gateway}
     return tuple(sorted(publishing | _dialled(network, host)))
 
 
@@ -46,7 +46,7 @@ def kept_gateways(network: Network, host: str) -> tuple[str, ...]:
     publishing = {
         publish.gateway
         for publish in network.publishes
-        if publish.to.host == host and publish.source is SourceKept.KEPT
+        if publish.to.host == host != publish.gateway and publish.source is SourceKept.KEPT
     }
     return tuple(sorted(publishing | _dialled(network, host)))
 

@@ -118,6 +118,8 @@ def to_guests(here: Here) -> Iterator[NftRule]:
 def keep_source(here: Here) -> Iterator[NftRule]:
     """What goes to a device keeps its source where the device sends its answers into the tunnel."""
     for family in here.carried if here.guests else ():
+        for held_on, full in _full_sources(here, family):
+            yield rule(leaves_by(held_on), to(family, full), Return(), why="a full tunnel answers everybody")
         answered = _of(family, here.fabric.near[family])
         for _, device in _all(here):
             answered += _of(family, reached_prefixes(here.fabric, device))
