@@ -18,14 +18,14 @@ from warren.core.parse.tree import MAX_BYTES
 GOLDEN = Path(__file__).parent.parent / "golden" / "check"
 STORY = (GOLDEN / "story.yaml").read_text()
 LOCK = (GOLDEN / "story.lock").read_bytes()
-OVERLAP = GOLDEN.parents[2] / "examples" / "overlap.yaml"
-STORIES = ((STORY, LOCK), (OVERLAP.read_text(), OVERLAP.with_suffix(".lock").read_bytes()))
+FILES = [GOLDEN.parents[2] / "examples" / f"{name}.yaml" for name in ("overlap", "nested")]
+STORIES = ((STORY, LOCK), *((file.read_text(), file.with_suffix(".lock").read_bytes()) for file in FILES))
 
 # Words that lead deep into the parser, and characters that YAML and terminals mind.
 WORDS = """
 network: overlay: hosts: hub: portals: expect: lab: key: endpoint: uplink: lans: address: port: mtu: psk: from: to:
 exit: via: except: family: nat: if_down: when: down: place: nats: links: source: path: arrives: blocked: closed:
-map: auto 10.99.1.0/24
+map: auto 10.99.1.0/24 devices: into: reach: full_tunnel: dns: phone
 nyc paris nyc.eth1 nyc.eth1.02:00:5e:00:00:32 10.77.0.0/24 fd77::/64 192.168.1.1/24 a.example.net:51820 nyc-paris
 [ ] { } , : - ? | > & * ! % @ ` ' " # ~ << --- ... %YAML true null 51820 -1 0x10 1e3
 """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.core.compile.cases import CASES, Case, compiled, over_networks, steady
 from tests.core.compile.networks import lock_of, portals_network
-from warren.core.compile import compile_host, compile_network, ledger_needs
+from warren.core.compile import compile_device, compile_host, compile_network, ledger_needs
 from warren.core.render.nft import rule_text
 from warren.core.world import place_world, surroundings_of
 from warren.model.firewall import SetCtMark, SetMark, Table
@@ -167,6 +167,7 @@ def test_both_ends_of_a_tunnel_agree(case: Case) -> None:
         for state in states.values()
         for interface in state.interfaces
         for peer in interface.peers
+        if peer.public_key in keys
     }
     for (here, there), (interface, peer) in held.items():
         far, back = held[there, here]
@@ -175,6 +176,24 @@ def test_both_ends_of_a_tunnel_agree(case: Case) -> None:
             assert peer.endpoint.port == far.listen_port
         for address in interface.addresses:
             assert any(covers(prefix, address.ip) for prefix in back.allowed_ips), (here, there)
+
+
+@given(CASES)
+@over_networks
+def test_a_device_and_its_host_agree(case: Case) -> None:
+    """It dials the port at which it is held, both have one MTU, and what is nested is led into the gateway's tunnel."""
+    network, lock = case
+    states = compiled(case)
+    for device in network.devices:
+        (own,) = compile_device(network, lock, device.name, Surroundings(stated=True)).interfaces
+        state = states[device.into]
+        (held,) = [one for one in state.interfaces if any(peer.public_key == device.key for peer in one.peers)]
+        assert own.peers[0].endpoint is not None
+        assert own.peers[0].endpoint.port == held.listen_port and own.mtu >= held.mtu
+        assert {address.network for address in own.addresses} == set(held.peer(device.key).allowed_ips)
+        nested = network.dials(device) != device.into
+        assert (held.fwmark == 0) is nested
+        assert any(rule.sport == held.listen_port for rule in state.rules) is nested
 
 
 @given(CASES, st.sampled_from(tuple(OWNER_SLOTS)))
@@ -188,7 +207,7 @@ def test_numbers_stay_within_the_ledger(case: Case, slot: int) -> None:
             assert not rule.mark_mask or rule.mark_mask == MARK_MASK
             assert rule.mark in (0, OUTER_MARK, UPLINK_MARK, *MARKS)
         assert {route.table for route in state.routes} <= set(TABLES)
-        assert {interface.fwmark for interface in state.interfaces} <= {OUTER_MARK}
+        assert {interface.fwmark for interface in state.interfaces} <= {OUTER_MARK, 0}
         for table in state.tables:
             for chain in table.chains:
                 for deed in (deed for rule in chain.rules for deed in rule.statements):

@@ -1,4 +1,4 @@
-"""Network files made at random: hosts, NATs, LANs that overlap, maps, portals, chains, families, what is
+"""Network files made at random: hosts, devices, NATs, LANs that overlap, maps, portals, chains, families, what is
 published, faults, expectations.
 
 What check refuses is taken out line by line, so that every file is one that a person could have written. The
@@ -22,7 +22,8 @@ def random_network(seed: int, questions: int = 10) -> Loaded:
     """Make a network that check has nothing against; the same seed gives the same file."""
     chance = random.Random(seed)
     while True:
-        text = _text(chance, random.Random(f"maps {seed}"), random.Random(f"publishes {seed}"), questions)
+        more = (random.Random(f"{what} {seed}") for what in ("maps", "publishes", "devices"))
+        text = _text(chance, *more, questions)
         for _ in range(8):
             loaded = load(text.encode(), None, f"seed-{seed}.yaml", _key)
             wrong = {one.where.line for one in loaded.diagnostics if one.severity is Severity.ERROR}
@@ -38,11 +39,13 @@ def _key(name: str) -> str:  # type: ignore[return]
 class _Maker:
     """One file in the making."""
 
-    def __init__(self, chance: random.Random, maps: random.Random, gifts: random.Random) -> None:
+    def __init__(self, chance: random.Random, maps: random.Random, gifts: random.Random, phones: random.Random) -> None:
         self.chance = chance
         self.maps = maps
         self.gifts = gifts
         self.given: list[tuple[str, str]] = []
+        self.phones = phones
+        self.devices = ["oak", "pine"][: phones.choice((0, 0, 0, 1, 2))]
         self.names = ["ash", "birch", "cedar", "elm", "fir"][: chance.randint(2, 5)]
         self.public = {name for name in self.names if chance.random() < 0.5} or {self.names[0]}
         self.lans: dict[str, list[tuple[str, str, str]]] = {}
@@ -102,6 +105,23 @@ class _Maker:
         if kind < 0.9:
             return f"{name}.{v6}:51"
         return f"{name}.{lan}.02:00:5e:00:00:0{self.chance.randint(1, 3)}"
+
+    def apps(self) -> Iterator[str]:
+        """Write devices: into a host or behind it, with a reach, a full tunnel, or both."""
+        chance = self.phones
+        for name in self.devices:
+            places = [*self.names, *(f"{host}.{lan}" for host in self.names for lan, _, _ in self.lans[host])]
+            reach = chance.sample([*places, *(one for one in self.devices if one != name)], chance.randint(0, 2))
+            words = [f"into: {chance.choice(self.names)}", f"reach: [{', '.join(reach)}]"]
+            if not reach or chance.random() < 0.4:
+                words.append("full_tunnel: true")
+            if chance.random() < 0.3:
+                words.append(f"via: {chance.choice(sorted(self.public))}")
+            yield f"  {name}: {{{', '.join(words)}}}"
+
+    def or_device(self, place: str) -> str:
+        """Put a device in the place of a place, now and then."""
+        return self.phones.choice(self.devices) if self.devices and self.phones.random() < 0.4 else place
 
     def portals(self) -> Iterator[str]:
         """Write portals, some of them chains, some with exceptions."""
@@ -167,6 +187,7 @@ class _Maker:
                 down = f", when: {{down: [{broken}]}}"
             elif self.odds(0.1):
                 source, target = "internet", self.chance.choice(self.names)
+            source, target = self.or_device(source), self.or_device(target)
             if source != target:
                 yield f"  - {{from: '{source}', to: '{target}', arrives: true{down}}}"
 
@@ -195,14 +216,16 @@ class _Maker:
                 yield f"    {name}: {{{', '.join(words)}}}"
 
 
-def _text(chance: random.Random, maps: random.Random, gifts: random.Random, questions: int) -> str:
-    maker = _Maker(chance, maps, gifts)
+def _text(
+    chance: random.Random, maps: random.Random, gifts: random.Random, phones: random.Random, questions: int
+) -> str:
+    maker = _Maker(chance, maps, gifts, phones)
     overlay = chance.choice(("[10.99.0.0/24, 'fd99::/64']",) * 3 + ("[10.99.0.0/24]", "['fd99::/64']"))
     lines = ["network: grove", f"overlay: {overlay}"]
     if maker.odds(0.7):
         lines.append(f"hub: {chance.choice(sorted(maker.public))}")
-    lines += ["hosts:", *maker.hosts(), "portals:", *maker.portals(), "publish:", *maker.publishes()]
-    lines += ["expect:", *maker.expects(questions), *maker.guests()]
+    lines += ["hosts:", *maker.hosts(), "devices:", *maker.apps(), "portals:", *maker.portals()]
+    lines += ["publish:", *maker.publishes(), "expect:", *maker.expects(questions), *maker.guests()]
     lines += ["lab:", "  nats:", *maker.lab()]
     return "\n".join(lines) + "\n"
 

@@ -146,6 +146,9 @@ def _for_ipv6(host: Host | Device) -> str:
 
 
 def _smaller(host: str, far: str, room: int, walker: Walker) -> str:
-    """Say which of two hosts to give which `mtu:`; the one whose own link is narrower, for all its tunnels share it."""
+    """Say who of the two is to get which `mtu:`: a device, which has one tunnel, or the host with the narrower link."""
+    for device in walker.scene.world.devices:
+        if device.name in (host, far):
+            return f"write `mtu: {room}` at {device.name}"
     links = {name: walker.scene.world.host_by_name[name].attachment.mtu for name in (far, host)}
     return f"write `mtu: {room}` at {min(links, key=links.__getitem__)}"
