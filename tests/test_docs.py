@@ -203,7 +203,7 @@ def test_the_chains_are_those_of_the_code(tmp_path: Path) -> None:
         for state in compile_network(loaded.network, loaded.lock, {}).values():
             hooked |= {chain.name for table in state.tables for chain in table.chains if chain.hook}
 
-    assert {name for name in named if name not in ("cli", "lab", "daemon", "sys", "core", "model")} == hooked
+    assert {name for name in named if name not in ("cli", "lab", "daemon", "sys", "core", "proto", "model")} == hooked
 
 
 # --- JSON -------------------------------------------------------------------------------------------------

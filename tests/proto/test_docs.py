@@ -1,0 +1,52 @@
+"""docs/protocol.md says of every packet and message what the code says; UPDATE_GOLDEN=1 writes it anew."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.proto.parts import MESSAGES
+from warren.proto.codec import MAX_CANDIDATES, Laid, layout
+from warren.proto.cookie import ROTATES
+from warren.proto.packet import HEADER, LARGEST, MAGIC, PACKETS, VERSION
+from warren.proto.window import WIDTH
+
+PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
+
+
+def table(laid: Iterable[type[Laid]]) -> str:
+    rows = ["| type | name | layout | says |", "|---|---|---|---|"]
+    for one in laid:
+        parts = " · ".join(f"{name} {codec.length}" for name, codec in layout(one))
+        says = " ".join((one.__doc__ or "").split())
+        rows.append(f"| {one.TYPE} | `{one.__name__}` | {parts or '–'} | {says} |")
+    return "\n".join(rows)
+
+
+DRAWN = {"packet": table(PACKETS), "message": table(MESSAGES)}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_tables_are_those_of_the_code(name: str) -> None:
+    head, tail = f"<!-- drawn from src/warren/proto/{name}.py -->\n", "<!-- end -->"
+    page = PAGE.read_text()
+    found = re.search(re.escape(head) + "(.*?)" + re.escape(tail), page, re.DOTALL)
+    assert found
+    if os.environ.get("UPDATE_GOLDEN"):
+        PAGE.write_text(page.replace(found[0], f"{head}{DRAWN[name]}\n{tail}"))
+    else:
+        assert found[1].strip() == DRAWN[name]
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    page = PAGE.read_text()
+
+    assert f"`{MAGIC.hex(' ')}`" in page and f"the version ({VERSION})" in page
+    assert (HEADER, ROTATES) == (8, 120.0)  # "eight bytes", "two minutes"
+    assert (
+        f"at most {LARGEST} bytes" in page and f"at most {MAX_CANDIDATES})" in page and f"a window of {WIDTH}" in page
+    )
