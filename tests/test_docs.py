@@ -197,7 +197,7 @@ def test_the_chains_are_those_of_the_code(tmp_path: Path) -> None:
 
     named = set(re.findall(r"^\| `(\w+)` \|", HOW, re.MULTILINE))
     hooked = set()
-    for example in ("portals", "own-traffic", "overlap"):
+    for example in ("portals", "own-traffic", "overlap", "gateway"):
         loaded = load((ROOT / "examples" / f"{example}.yaml").read_bytes(), None, example)
         assert loaded.network is not None and loaded.lock is not None
         for state in compile_network(loaded.network, loaded.lock, {}).values():

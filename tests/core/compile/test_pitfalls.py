@@ -249,7 +249,12 @@ def test_pitfall_18_the_table_first_and_last_in_one_transaction(state: HostState
     settings = (at for at, change in enumerate(up) if isinstance(change, SetSysctl) and "forward" in change.name)
     forwarding = next(settings, 0)  # not everybody forwards
     assert forwarding < next(at for at, change in enumerate(up) if isinstance(change, AddLink))
-    assert isinstance(up[-1], AddRule) or not any(isinstance(change, AddRule) for change in up[:-1]) or state.forget
+    assert (
+        isinstance(up[-1], AddRule)
+        or not any(isinstance(change, AddRule) for change in up[:-1])
+        or state.forget
+        or state.services
+    )
     assert isinstance([item.change for item in diff(empty, state, state)][-1], DropTable)
 
 
