@@ -61,8 +61,9 @@ while [ ! "$ended" ]; do
   [ "$again$ended" ] || { sleep $wait & child=$!; wait $child; [ $wait -ge 30 ] || wait=$((wait * 2)); }
 done
 """
-# A number is somebody else's by now unless the command line says otherwise; one that has ended has none.
-_OURS = 'grep -qF "$1" /proc/$pid/cmdline 2>/dev/null'
+# A number is somebody else's by now unless the command line says otherwise; one that has ended has none. Busybox's grep
+# reads no further than the first NUL.
+_OURS = "tr '\\0' ' ' 2>/dev/null </proc/$pid/cmdline | grep -qF \"$1\""
 STOP = f"""\
 pid=$(cat "$1" 2>/dev/null) && {_OURS} && kill $pid || exit 0
 for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {_OURS} || exit 0; sleep 0.1; done
