@@ -664,7 +664,8 @@ CODES: dict[str, Code] = {
         ERROR,
         "a device has nobody to dial",
         "A device dials the host where its tunnel ends, or a gateway in front of it: the one that publishes to it, the "
-        "hub, or the only host with an endpoint.",
+        "hub, or the only host with an endpoint. What it sends to a gateway by IPv6 goes on by IPv6, in a tunnel that "
+        "carries it.",
         "hosts: {home: {uplink: wan}}\ndevices: {phone: {into: home}}",
         "Name a host with an endpoint as `via:`, or give one to `into`.",
     ),
@@ -682,6 +683,14 @@ CODES: dict[str, Code] = {
         "alone sends the answer out by its own Wi-Fi.",
         "devices: {phone: {into: home, reach: home.br0}}\npublish: [{at: cloud, to: phone, ports: tcp/8080}]",
         "Write `source: snat`: then the device sees the gateway's tunnel address. Or give it `full_tunnel: true`.",
+    ),
+    "W127": Code(
+        WARNING,
+        "a full tunnel without a resolver",
+        "An app that is told no resolver goes on asking that of the Wi-Fi it is in, past the tunnel: whoever runs that "
+        "network sees every name.",
+        "devices: {laptop: {into: home, full_tunnel: true}}",
+        "Add `dns:`, for instance the router's address on a LAN of `into`.",
     ),
     # --- delegated prefixes ------------------------------------------------------------------------------
     "W130": Code(

@@ -8,10 +8,11 @@ from ipaddress import ip_network
 from warren.core.check.subject import Check, Subject, family_name, finding, several
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.mtu import guests_mtu
+from warren.core.compile.publishes import literal
 from warren.model.diagnostic import Diagnostic
 from warren.model.lock import Lock
-from warren.model.network import Device, Place, PlaceKind, SourceKept
-from warren.model.prefix import FAMILIES, PRIVATE, Family, covers
+from warren.model.network import Device, Endpoint, Place, PlaceKind, SourceKept
+from warren.model.prefix import FAMILIES, PRIVATE, Family, covers, family_of
 
 IPV6_LEAST = 1280  # RFC 8200 section 5
 
@@ -74,6 +75,8 @@ def dialling(subject: Subject) -> Iterator[Diagnostic]:
         dialled = network.dials(device)
         host = network.by_name.get(dialled)
         if host is not None and host.endpoint is not None:
+            if host.name != device.into:
+                yield from _led_on(subject, device, host.name, host.endpoint)
             continue
         gateways = sorted({publish.gateway for publish in network.publishes if publish.to.host == device.into})
         able = [one.name for one in network.hosts if one.endpoint is not None and one.name != device.into]
@@ -86,6 +89,19 @@ def dialling(subject: Subject) -> Iterator[Diagnostic]:
             says += f", nor the hub `{dialled}`, which has none either"
         hint = f"Write `via: {(gateways or able)[0]}`." if gateways or able else "Give one of the hosts an `endpoint:`."
         yield finding("W124", subject.spots(device.at, "via" if device.via else "into"), f"{says}.", hint)
+
+
+def _led_on(subject: Subject, device: Device, gateway: str, endpoint: Endpoint) -> Iterator[Diagnostic]:
+    """What comes to a gateway by one family goes on by the same: the tunnel to `into` has to carry it."""
+    address = literal(endpoint)
+    if address is None or family_of(address) in subject.network.families:
+        return
+    name = family_name(family_of(address))
+    says = f"`{device.name}` dials `{gateway}` by {name}, and no tunnel to `{device.into}` carries that any further."
+    hint = (
+        f"Add an {name} prefix to `overlay:`, or write the endpoint of `{gateway}` with an address of the other family."
+    )
+    yield finding("W124", subject.spots(device.at, "via" if device.via else "into"), says, hint)
 
 
 def mtu(subject: Subject) -> Iterator[Diagnostic]:
@@ -111,8 +127,12 @@ def mtu(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def dns(subject: Subject) -> Iterator[Diagnostic]:
-    """A private resolver is one of the network: elsewhere somebody else has that address."""
+    """A private resolver is one of the network: elsewhere somebody else has that address. A full tunnel names one."""
     for device in subject.network.devices:
+        if device.full_tunnel and not device.dns:
+            says = f"`{device.name}` sends everything into its tunnel but names: it is told no resolver."
+            hint = "Add `dns: …`, an address of the network or a public resolver's."
+            yield finding("W127", subject.spots(device.at, "full_tunnel"), says, hint)
         for at, address in enumerate(device.dns):
             prefix = ip_network(address)
             ours = [*subject.near.around(prefix), *subject.own_lans(device.into).around(prefix)]
