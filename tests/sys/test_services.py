@@ -105,6 +105,34 @@ def test_who_watches_is_told_by_more_than_a_number(box: Box) -> None:
     act(box, DropService(SERVICE))  # and nobody is killed for it
 
 
+def test_nobody_is_left_who_lost_his_watcher(box: Box) -> None:
+    """It would go on telling the LAN what was so then."""
+    files = files_of("ra", "six", str(box.state))
+    lost = []
+    for again in (PutService(SERVICE), DropService(SERVICE)):
+        act(box, PutService(SERVICE))
+        watcher = services.watcher(files)
+        assert watcher is not None
+        until(lambda number=watcher: child_of(number))
+        lost.append(child_of(watcher))
+        os.kill(watcher, signal.SIGKILL)
+        until(lambda: services.watcher(files) is None)
+        act(box, again)
+        until(lambda: not Path(f"/proc/{lost[-1]}").exists())
+    assert seen(box) == ()
+
+
+def test_the_machines_own_dnsmasq_keeps_its_file(box: Box) -> None:
+    files = files_of("ra", "six", str(box.state))
+    act(box, PutService(SERVICE))
+    watcher = services.watcher(files)
+    assert watcher is not None
+    until(lambda: child_of(watcher))
+    words = Path(f"/proc/{child_of(watcher)}/cmdline").read_bytes().split(b"\0")
+    assert b"--pid-file=" in words  # and none is written
+    act(box, DropService(SERVICE))
+
+
 def test_another_configuration_is_seen_and_put_right(box: Box) -> None:
     files = files_of("ra", "six", str(box.state))
     act(box, PutService(SERVICE))

@@ -68,6 +68,10 @@ STOP = f"""\
 pid=$(cat "$1" 2>/dev/null) && {_OURS} && kill $pid || exit 0
 for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {_OURS} || exit 0; sleep 0.1; done
 kill -KILL $pid"""
+# Who watches can be killed himself, and what he watched over goes on alone, with what it was told last. Whoever has
+# our very configuration as a word of its command line is ours; the word comes by standard input, or grep would be too.
+STRAYS = """\
+grep -lsxzF -f - /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do kill "$pid" 2>/dev/null; done; exit 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +152,16 @@ def argv_of(program: Program, files: Files, tools: Tools) -> tuple[str, ...]:
     match program:
         case Program.DNSMASQ:
             user = ("--user=root", "--group=root") if tools.one_user else ()
-            return ("dnsmasq", "--keep-in-foreground", "--log-facility=-", *user, f"--conf-file={files.config}")
+            # Without a word about it, it would take the file that tells of the machine's own dnsmasq, and remove it.
+            alone = ("--keep-in-foreground", "--log-facility=-", "--pid-file=")
+            return ("dnsmasq", *alone, *user, f"--conf-file={files.config}")
         case Program.NDPPD:
             return ("ndppd", "-c", files.config)
         case Program.KEA:
             # Later editions of kea hold files to directories that these variables name.
             places = (f"KEA_HOOK_SCRIPTS_PATH={files.folder}", f"KEA_DHCP_DATA_DIR={files.folder}")
-            alone = (f"KEA_PIDFILE_DIR={files.folder}", "KEA_LOCKFILE_DIR=none")
-            return ("env", *places, *alone, "kea-dhcp6", "-c", files.config)
+            apart = (f"KEA_PIDFILE_DIR={files.folder}", "KEA_LOCKFILE_DIR=none")
+            return ("env", *places, *apart, "kea-dhcp6", "-c", files.config)
 
 
 def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> Iterator[Command]:
@@ -176,6 +182,9 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
         how = ("--property=Restart=always", "--property=RestartSec=1", f"--unit={files.unit}")
         yield Command(("systemd-run", "--quiet", "--collect", *how, "--", *program), says=f"run {service.program}")
         return
+    if not anew:
+        yield _end_strays(service, program)
+        yield Command(("rm", "-f", files.pid), says="and what tells of it")
     watch = ("setsid", "-f", "sh", "-c", WATCH, "warren-service", files.pid, files.log, *program)
     there = ("sh", "-c", 'kill -0 "$(cat "$1")"', "sh", files.pid)
     yield Command(watch, says=f"run {service.program}", until=there)
@@ -199,7 +208,12 @@ def _stop(service: Service, files: Files, tools: Tools) -> Iterator[Command]:
         yield Command(("systemctl", "stop", files.unit), says=says, fine=(0, 5))
     else:
         yield Command(("sh", "-c", STOP, "sh", files.pid), says=says)
+        yield _end_strays(service, argv_of(service.program, files, tools))
         yield Command(("rm", "-f", files.pid), says=f"{service.name} is stopped")
+
+
+def _end_strays(service: Service, program: tuple[str, ...]) -> Command:
+    return Command(("sh", "-c", STRAYS), stdin=f"{program[-1]}\n", says=f"whatever is left of {service.name}")
 
 
 def _write(path: str, text: str, says: str = "") -> Command:
