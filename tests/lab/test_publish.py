@@ -66,10 +66,33 @@ lab:
   place: {home: [cgnat, box]}
 """
 
+# A machine with an address that the gateway delegates: nothing is translated, the gateway's own ports stay its own.
+ROUTED = """
+network: land
+overlay: [10.81.0.0/24, "fd81::/64"]
+hosts:
+  r2: {endpoint: 198.51.100.7:51820, uplink: ens3}
+  r1: {uplink: wan, lans: {br-lan: {address: 192.168.16.1/24}}}
+delegate:
+  - {prefix: 2001:db8:77:100::/60, from: r2, to: r1, lans: [br-lan]}
+publish:
+  - {at: r2, to: "r1.2001:db8:77:100::20", ports: [tcp/80, udp/53]}
+  - {at: r2, to: "r1.2001:db8:77:100::21", ports: all, except: [tcp/25]}
+expect:
+  - {from: internet, to: "r1.2001:db8:77:100::20 tcp/80", arrives: "r1.2001:db8:77:100::20", source: kept}
+  - {from: internet, to: "r1.2001:db8:77:100::20 udp/53", arrives: "r1.2001:db8:77:100::20", source: kept}
+  - {from: internet, to: "r1.2001:db8:77:100::20 tcp/81", blocked: true, family: ipv6}
+  - {from: internet, to: "r1.2001:db8:77:100::21", arrives: "r1.2001:db8:77:100::21", source: kept}
+  - {from: internet, to: "r1.2001:db8:77:100::21 tcp/25", blocked: true, family: ipv6}
+  - {from: internet, to: r2 tcp/80, arrives: r2}
+  - {from: "r1.2001:db8:77:100::20", to: "2001:db8:ffff::80", exit: r2, source: kept}
+"""
 
-def test_two_gateways_two_houses_and_portals_beside_them(tmp_path: Path) -> None:
-    file = tmp_path / "houses.yaml"
-    file.write_text(HOUSES)
+
+@pytest.mark.parametrize("text", [HOUSES, ROUTED], ids=["houses", "routed"])
+def test_what_is_published_arrives_and_nothing_else(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "network.yaml"
+    file.write_text(text)
 
     done = warren("lab", "test", str(file), "--json")
 

@@ -33,8 +33,20 @@ def lan_clients(network: Network) -> Iterator[Client]:
             for place in (Place(PlaceKind.LAN, host.name, lan.name), *places):
                 addresses = numbers.take(place.prefix)
                 mac = place.mac or next(fresh)
-                own = tuple(by_mac(prefix, mac) for prefix in learned)
-                yield Client(str(place), host.name, lan.name, mac, (*own, *addresses), gateways, lan.mapped, learned)
+                told = tuple(_in(prefix, place) for prefix in learned if _names_one_of(prefix, place))
+                heard = tuple(prefix for prefix in learned if not _names_one_of(prefix, place))
+                own = (*told, *(by_mac(prefix, mac) for prefix in heard))
+                yield Client(str(place), host.name, lan.name, mac, (*own, *addresses), gateways, lan.mapped, heard)
+
+
+def _names_one_of(prefix: Prefix, place: Place) -> bool:
+    """Say whether a place is an address of a delegated prefix: that machine was told its address by hand."""
+    return place.prefix is not None and place.prefix.num_addresses == 1 and covers(prefix, place.prefix)
+
+
+def _in(prefix: Prefix, place: Place) -> Interface:
+    assert place.prefix is not None
+    return ip_interface(f"{place.prefix.network_address}/{prefix.prefixlen}")
 
 
 def _named_places(network: Network) -> dict[tuple[str, str], list[Place]]:

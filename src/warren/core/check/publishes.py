@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.check.subject import Check, Subject, family_name, finding
-from warren.core.compile.publishes import claims, clashes, families_of, published_at
+from warren.core.compile.publishes import claims, clashes, families_of, is_routed, published_at
 from warren.core.parse.addresses import parse_address
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.network import Host, PlaceKind, PortRange, Publish
@@ -19,7 +19,8 @@ def clashing(subject: Subject) -> Iterator[Diagnostic]:
     for host in subject.network.hosts:
         at = published_at(subject.network, host.name)
         for family in subject.network.families:
-            here = tuple(publish for publish in at if family in families_of(subject.network, publish))
+            translated = (publish for publish in at if not is_routed(subject.network, publish))
+            here = tuple(publish for publish in translated if family in families_of(subject.network, publish))
             whole = [publish for publish in here if publish.ports is None]
             for publish in whole[1:]:
                 says = f"Two publishes want all of `{host.name}`: one for `{whole[0].to}`, one for `{publish.to}`."
@@ -56,6 +57,8 @@ def gateways(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def _own_ports(subject: Subject, publish: Publish, gateway: Host) -> Iterator[Diagnostic]:
+    if is_routed(subject.network, publish):
+        return
     own = {port for port in (gateway.port, gateway.endpoint.port if gateway.endpoint else None) if port is not None}
     for at, ports in enumerate(publish.ports or ()):
         for port in sorted(own):
@@ -96,7 +99,8 @@ def targets(subject: Subject) -> Iterator[Diagnostic]:
             )
             yield finding("W113", where, says, hint)
         literal = parse_address(gateway.endpoint.host) if gateway.endpoint is not None else None
-        if literal is not None and family_of(literal) is not family and not _otherwise(subject, publish):
+        otherwise = is_routed(subject.network, publish) or _otherwise(subject, publish)
+        if literal is not None and family_of(literal) is not family and not otherwise:
             asked, other = family_name(family_of(literal)), family_name(family)
             says = f"`{gateway.name}` is known by {asked}, and `{place}` has only {other}: no {asked} is translated."
             hint = f"Publish an {asked} address of the machine, unless it is meant for {other} alone."

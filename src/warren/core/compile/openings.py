@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from warren.core.compile.fabric import Fabric
-from warren.core.compile.publishes import claims, families_of, flatten, published_at
+from warren.core.compile.publishes import claims, families_of, flatten, is_routed, published_at
 from warren.model.firewall import PortTo
 from warren.model.lock import kept_for_devices
 from warren.model.network import Place, PlaceKind, PortRange, Publish, SourceKept
@@ -19,7 +19,7 @@ class Opening:
 
     `inside` is what the address is called on its own LAN, which may be mapped. `proto` is `tcp`, `udp`, `icmp` (echo
     requests, no ports), or empty: all that nothing else claims. `port` is the one that they all lead to; 0 keeps each
-    as it is.
+    as it is. A `routed` one is of an address that is sent to the gateway anyhow: it is let in and not translated.
     """
 
     publish: Publish
@@ -30,6 +30,7 @@ class Opening:
     first: int = 0
     last: int = 0
     port: int = 0
+    routed: bool = False
 
     @property
     def kept(self) -> bool:
@@ -67,6 +68,14 @@ def _of_family(fabric: Fabric, gateway: str, family: Family) -> Iterator[Opening
         if addresses is not None:
             led[publish.to] = addresses
     here = [publish for publish in at if publish.to in led]
+    routed = [publish for publish in here if is_routed(fabric.network, publish)]
+    # What is routed has an address of its own, whose ports nobody else claims.
+    for together in ([publish for publish in here if publish not in routed], *([publish] for publish in routed)):
+        for one in _claimed(together, family, led):
+            yield replace(one, routed=one.publish in routed)
+
+
+def _claimed(here: list[Publish], family: Family, led: Mapping[Place, tuple[Address, Address]]) -> Iterator[Opening]:
     for proto in ("tcp", "udp", "icmp"):
         for first, last, claim in flatten(claims(here, proto)):
             for low, high, port in _ports(first, last, claim.ports.first, claim.ports.to):

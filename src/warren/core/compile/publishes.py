@@ -16,7 +16,7 @@ from ipaddress import ip_address
 
 from warren.model.endpoint import Endpoint
 from warren.model.network import Network, PlaceKind, PortRange, Publish, SourceKept
-from warren.model.prefix import Address, Family, family_of
+from warren.model.prefix import Address, Family, covers, family_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,18 @@ def families_of(network: Network, publish: Publish) -> tuple[Family, ...]:
     """List the families in which something is published: those of the overlay that its target has."""
     prefix = publish.to.prefix if publish.to.kind is PlaceKind.PREFIX else None
     return tuple(family for family in network.families if prefix is None or family is family_of(prefix))
+
+
+def is_routed(network: Network, publish: Publish) -> bool:
+    """Say whether a target's address is routed to the gateway anyhow: it is delegated, and nothing is translated."""
+    prefix = publish.to.prefix
+    return prefix is not None and any(
+        delegate.source == publish.gateway
+        and delegate.to == publish.to.host
+        and delegate.prefix is not None
+        and covers(delegate.prefix, prefix)
+        for delegate in network.delegates
+    )
 
 
 def claims(publishes: Iterable[Publish], proto: str) -> list[Claim]:

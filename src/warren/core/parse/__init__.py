@@ -41,9 +41,9 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
     "hosts": Key(hosts, required=True),
     "devices": Key(devices),
     "hub": Key(_hub),
+    "delegate": Key(delegates),
     "portals": Key(portals),
     "publish": Key(publishes),
-    "delegate": Key(delegates),
     "expect": Key(expects),
     "lab": Key(lab),
 }

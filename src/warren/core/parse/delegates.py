@@ -35,7 +35,7 @@ def delegate(node: Node, what: str, reading: Reading) -> Delegate | None:
     values = entry(node, "a delegate", reading, DELEGATE_KEYS)
     if values is None or len(reading.found) > before:
         return None
-    return Delegate(
+    made = Delegate(
         source=values["from"],
         to=values["to"],
         lans=values["lans"],
@@ -45,6 +45,8 @@ def delegate(node: Node, what: str, reading: Reading) -> Delegate | None:
         downstream=values.get("downstream", 0),
         at=node.where,
     )
+    reading.delegates.append(made)
+    return made
 
 
 delegates = each(delegate)

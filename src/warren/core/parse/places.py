@@ -152,6 +152,9 @@ def _prefix(text: Scalar, host: str, known: KnownHost, prefix: Prefix, reading: 
             says = f"`{shown}` is what others call `{there}` at the host `{host}`."
             reading.note("W063", where, says, f"Write `{host}.{there}`: places are named as they are at home.")
             return None
+    given = [one for one in reading.delegates if one.to == host and one.prefix and covers(one.prefix, prefix)]
+    if given and len(given[0].lans) == 1 and given[0].lans[0] in known.by_name:
+        return Place(PlaceKind.PREFIX, host, given[0].lans[0], prefix, at=text.where)
     if not known.broken:
         prefixes = [str(own) for lan in known.lans for own in lan.prefixes]
         hint = f"Its LANs are {some(prefixes)}." if prefixes else f"Add the LAN under `lans:` of `{host}`."

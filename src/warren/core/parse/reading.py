@@ -18,7 +18,7 @@ from warren.core.diagnostics import finding
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
 from warren.core.source import visible, without_keys
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.network import Lan
+from warren.model.network import Delegate, Lan
 
 T = TypeVar("T")
 
@@ -52,6 +52,7 @@ class Reading:
     hosts: dict[str, KnownHost] = field(default_factory=dict)
     devices: dict[str, str] = field(default_factory=dict)  # by name, the host each one's tunnel ends at
     nats: dict[str, Where] = field(default_factory=dict)
+    delegates: list[Delegate] = field(default_factory=list)
     patience: int = PATIENCE
 
     def note(self, code: str, where: Where, says: str, hint: str) -> None:

@@ -38,7 +38,7 @@ def judge_published(network: Network, lock: Lock, walker: Walker, breaker: Break
 def _probe(gateway: str, one: Opening, found: tuple[Opening, ...], walker: Walker) -> Probe | None:
     """A stranger's packet for an opening; None where none can be sent: behind a NAT, or no port is left of `all`."""
     attachment = walker.scene.world.host_by_name[gateway].attachment
-    to = attachment.address(one.family)
+    to = one.to if one.routed else attachment.address(one.family)
     if to is None or attachment.upstream:
         return None
     heard = walker.view(gateway).surroundings.listeners

@@ -32,9 +32,11 @@ from warren.core.compile.publishes import gateways_of, literal
 from warren.model.firewall import (
     DSTNAT,
     Chain,
+    Counter,
     CtStatus,
     Dnat,
     DnatMap,
+    Drop,
     EchoRequest,
     FibType,
     Goto,
@@ -96,7 +98,7 @@ def _published(here: Here) -> Iterator[NftRule]:
     if carried:
         yield rule(L4Proto(carried), Return(), why="this host's own tunnels")
     for family in here.carried:
-        yield from translations(tuple(one for one in here.openings if one.family is family))
+        yield from translations(tuple(one for one in here.openings if one.family is family and not one.routed))
 
 
 def translations(openings: tuple[Opening, ...], *only: Match, inside: bool = False) -> Iterator[NftRule]:
@@ -130,11 +132,21 @@ def _everything(one: Opening) -> Iterator[NftRule]:
 
 
 def let_in(here: Here) -> Iterator[NftRule]:
-    """Let what was sent on enter a tunnel."""
+    """Let what was sent on enter a tunnel, and what is published at an address that is routed here anyhow."""
     for family in here.carried:
-        targets = tuple(dict.fromkeys(host_prefix(one.to) for one in here.openings if one.family is family))
+        led = (one for one in here.openings if one.family is family and not one.routed)
+        targets = tuple(dict.fromkeys(host_prefix(one.to) for one in led))
         if targets:
             yield rule(CtStatus("dnat"), to(family, targets), Return(), why="published")
+    routed = tuple(one for one in here.openings if one.routed and one.family in here.carried)
+    for one in routed:
+        at = to(one.family, (host_prefix(one.to),))
+        for kept in one.publish.exceptions if not one.proto else ():
+            ports = Port(kept.proto, "dport", ((kept.first, kept.last),))
+            asked = EchoRequest(one.family) if kept.proto == "icmp" else ports
+            yield rule(at, asked, Counter(), Drop(), why="excepted")
+    for _, service, _ in _services(routed):
+        yield rule(*service, Return(), why="published: its address is routed here")
 
 
 def sources_of_clients(here: Here) -> Iterator[NftRule]:
@@ -142,10 +154,12 @@ def sources_of_clients(here: Here) -> Iterator[NftRule]:
 
     At home, who went out by a gateway's address to his own LAN gets the router's address: the answer must pass it.
     """
-    from_clients = (came_by(here.host.uplink), LEAVES_BY_TUNNEL, CtStatus("dnat"))
-    for _, service, kept in _services(here.openings):
-        does: Statement = Return() if kept else Goto("repair")
-        yield rule(*from_clients, *service, does, why="" if kept else "published without the client's source")
+    for routed in (False, True):
+        status: Service = () if routed else (CtStatus("dnat"),)
+        from_clients = (came_by(here.host.uplink), LEAVES_BY_TUNNEL, *status)
+        for _, service, kept in _services(tuple(one for one in here.openings if one.routed is routed)):
+            does: Statement = Return() if kept else Goto("repair")
+            yield rule(*from_clients, *service, does, why="" if kept else "published without the client's source")
     for family in here.usable:
         led = (one for _, openings in _hairpins(here, family) for one in openings)
         targets = tuple(dict.fromkeys(host_prefix(one.inside) for one in led if one.inside not in here.own_addresses))
