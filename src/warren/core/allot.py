@@ -19,6 +19,7 @@ from warren.model.network import Host, Network
 from warren.model.prefix import Address, Prefix
 
 PORT = 51820
+FEW = 4096  # ports of one publish that are left to it
 DEVICE_LENGTH = 15  # IFNAMSIZ less the final NUL (net/if.h)
 
 
@@ -238,7 +239,8 @@ class _Ports:
         for publish in network.publishes:
             gateway = network.by_name.get(publish.gateway)
             for ports in publish.ports or ():
-                if gateway is not None and ports.proto == "udp":
+                # Of a sweep over nearly all ports one is missed by nobody, and the narrower publish has it.
+                if gateway is not None and ports.proto == "udp" and ports.last - ports.first < FEW:
                     self.used[self._address(gateway)].update(range(ports.first, ports.last + 1))
 
     @staticmethod
