@@ -103,7 +103,7 @@ expect:
 """
 
 
-# Two gateways and what they publish, portals of the house's LAN and of its router, a mapped LAN, devices at three doors.
+# Two gateways and what they publish, portals of a LAN and of its router, a mapped LAN, devices at three doors.
 TWO_GATEWAYS = """\
 network: two
 overlay: [10.60.0.0/24, "fd60::/64"]
