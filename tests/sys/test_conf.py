@@ -335,9 +335,10 @@ def test_reload_leaves_alone_what_hooks_and_hands_have_done(lone: Box) -> None:
 
 
 def _session(box: Box, device: str) -> tuple[str, int]:
-    """Give the time of the last handshake and the bytes received of the first peer."""
-    _, _, _, _, handshake, received, *_ = box.sh(f"wg show {device} dump").splitlines()[1].split("\t")
-    return handshake, int(received)
+    """Give the last handshake and the bytes received of the peer that was heard: wireguard-go lists in no order."""
+    peers = (line.split("\t") for line in box.sh(f"wg show {device} dump").splitlines()[1:])
+    received, handshake = max((int(words[5]), words[4]) for words in peers)
+    return handshake, received
 
 
 # --- failure ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from warren.core.render.services import Tools
 from warren.model.change import Change, DropService, Item, PutService, Rune
 from warren.model.state import HostState, Program, Service
 from warren.sys import services
+from warren.sys.errors import HostError
 from warren.sys.run import run
 
 pytestmark = pytest.mark.lab
@@ -131,6 +133,16 @@ def test_the_machines_own_dnsmasq_keeps_its_file(box: Box) -> None:
     words = Path(f"/proc/{child_of(watcher)}/cmdline").read_bytes().split(b"\0")
     assert b"--pid-file=" in words  # and none is written
     act(box, DropService(SERVICE))
+
+
+def test_a_program_that_is_missing_or_refuses_is_no_success(box: Box) -> None:
+    with pytest.raises(HostError, match="--test"):
+        act(box, PutService(replace(SERVICE, config="no-such-word\n")))
+    assert seen(box) == ()
+
+    box.sh("mount --bind /dev/null /usr/sbin/ndppd")
+    with pytest.raises(HostError, match="ndppd"):
+        act(box, PutService(Service("nd-proxy", Program.NDPPD, "proxy lan {\n}\n")))
 
 
 def test_another_configuration_is_seen_and_put_right(box: Box) -> None:

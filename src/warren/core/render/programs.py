@@ -178,6 +178,7 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
     if service.live:
         yield _write(files.live, service.live)
     yield _write(files.config, config_text(service, files, tools), f"configuration of {service.program}")
+    yield _tried(service.program, files)
     if tools.systemd:
         how = ("--property=Restart=always", "--property=RestartSec=1", f"--unit={files.unit}")
         yield Command(("systemd-run", "--quiet", "--collect", *how, "--", *program), says=f"run {service.program}")
@@ -188,6 +189,17 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
     watch = ("setsid", "-f", "sh", "-c", WATCH, "warren-service", files.pid, files.log, *program)
     there = ("sh", "-c", 'kill -0 "$(cat "$1")"', "sh", files.pid)
     yield Command(watch, says=f"run {service.program}", until=there)
+
+
+def _tried(program: Program, files: Files) -> Command:
+    """Call a program once: who watches over it would try for ever to run one that is not installed."""
+    match program:
+        case Program.DNSMASQ:
+            return Command(("dnsmasq", "--test", f"--conf-file={files.config}"), says="dnsmasq understands it")
+        case Program.NDPPD:
+            return Command(("ndppd", "-h"), says="ndppd is there", fine=(0, 1, 255))
+        case Program.KEA:
+            return Command(("kea-dhcp6", "-v"), says="kea-dhcp6 is there")
 
 
 def stop_service(service: Service, owner: str, tools: Tools) -> Iterator[Command]:
