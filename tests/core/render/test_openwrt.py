@@ -286,6 +286,11 @@ def test_the_script_makes_our_sections_and_takes_them_away_again(router: Router)
     assert [path for path in router.folder.rglob("*portals*") if path.is_file()] == []
 
 
+def test_no_file_of_everybodys_is_written() -> None:
+    """What `uci show` says has keys in it, and a name in /tmp that can be guessed is anybody's to lay a link at."""
+    assert "/tmp" not in file_of(nyc(), "usr/bin/warren-portals")
+
+
 def test_installed_again_it_replaces_what_it_made(router: Router) -> None:
     router.run("install")
     router.log()

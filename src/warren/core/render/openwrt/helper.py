@@ -70,6 +70,8 @@ more_rules() {{
 
 network_sections() {{ uci -q show network | sed -n "s/^network\\.\\([A-Za-z0-9_]*\\)\\.warren='{safe}'$/\\1/p"; }}
 named_sections() {{ uci -q show "$1" | sed -n "s/^$1\\.\\({prefix}[A-Za-z0-9_]*\\)=.*/\\1/p"; }}
+# DEVICE DIGEST, if it has peers: with the keys that they share, so no file holds what it is made of
+digest() {{ [ -z "$(peers_of "$1")" ] || echo "$1 $(peers_of "$1" | md5sum)"; }}
 peers_of() {{ uci -q show network | grep "^network\\.{prefix}peer__$1__" || :; }}
 
 check() {{
@@ -77,24 +79,21 @@ check() {{
     has uci && has fw4 || die "this is for OpenWrt 22.03 and later, which has uci and fw4"
     has wg || die "wg is not installed: opkg update && opkg install wireguard-tools (or apk add wireguard-tools)"
     [ -z "$(out; more_rules)" ] || [ -n "$(find_ip)" ] || die "ip is busybox's: opkg update && opkg install ip-full"
-    devices >/tmp/warren.$$
-    while read -r device file public; do
+    devices | while read -r device file public; do
         [ -r "$file" ] || die "no private key in $file: make one by wg genkey; its wg pubkey is the host's key"
         [ "$(wg pubkey <"$file")" = "$public" ] || die "the key in $file is not this host's: that one has $public"
         [ -z "$(uci -q get "network.$device")" ] || [ "$(uci -q get "network.$device.warren")" = {safe} ] ||
             die "/etc/config/network has a section $device of its own: rename it, or the network"
-    done </tmp/warren.$$
-    rm -f /tmp/warren.$$
+    done
 }}
 
 clear_sections() {{
-    {{
+    gone=$(
         network_sections | sed 's/^/delete network./'
         named_sections firewall | sed 's/^/delete firewall./'
         named_sections dhcp | sed 's/^/delete dhcp./'
-    }} >/tmp/warren.$$
-    uci -q batch </tmp/warren.$$
-    rm -f /tmp/warren.$$
+    )
+    [ -z "$gone" ] || printf '%s\\n' "$gone" | uci -q batch
 }}
 
 keys() {{
@@ -166,7 +165,7 @@ install() {{
     check
     trap 'exit 1' HUP INT TERM
     trap undo EXIT
-    devices | while read -r device rest; do peers_of "$device" >"/tmp/warren.$$.$device"; done
+    before=$(devices | while read -r device rest; do digest "$device"; done)
     clear_sections
     uci batch <"$OURS.uci"
     keys | uci batch
@@ -181,9 +180,9 @@ install() {{
     /etc/init.d/network reload
     # netifd does not look at peers: where they alone have changed, it is told.
     devices | while read -r device rest; do
-        peers_of "$device" | cmp -s - "/tmp/warren.$$.$device" || [ ! -s "/tmp/warren.$$.$device" ] ||
+        printf '%s\\n' "$before" | grep -q "^$device " || continue
+        printf '%s\\n' "$before" | grep -qxF "$(digest "$device")" ||
             ubus call network.interface renew "{{\\"interface\\":\\"$device\\"}}" 2>/dev/null || /sbin/ifup "$device"
-        rm -f "/tmp/warren.$$.$device"
     done
     uci commit dhcp
     /etc/init.d/odhcpd reload 2>/dev/null || [ -z "$(announced)" ] || say "odhcpd is not there: nobody tells the LAN"
