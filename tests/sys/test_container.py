@@ -128,3 +128,30 @@ def test_without_the_tun_device_it_says_so(world: Containers) -> None:
 
     assert refused.returncode == 1
     assert "/dev/net/tun" in refused.stdout + refused.stderr and "bug" not in refused.stderr
+
+
+# --- warren-stay ---------------------------------------------------------------------------------------------
+
+STAY = Path(__file__).parents[2] / "container/warren-stay"
+CALLED = """\
+#!/bin/sh
+echo "$1" >>"{called}"
+case $1 in agent) [ "$(grep -c agent "{called}")" -gt 1 ] || exit 1; exec sleep 60 ;; esac
+"""
+
+
+def test_whoever_stays_takes_the_network_away_only_when_told(tmp_path: Path) -> None:
+    """The agent dies: what is to leave by a tunnel does not leave by the uplink for that."""
+    called, stub = tmp_path / "called", tmp_path / "warren"
+    stub.write_text(CALLED.format(called=called))
+    stub.chmod(0o755)
+    (tmp_path / "sleep").write_text("#!/bin/sh\n[ $1 = 5 ] || exec /bin/sleep $1\n")
+    (tmp_path / "sleep").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    stays = subprocess.Popen([STAY, "home.yaml"], env=env, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: called.exists() and called.read_text().split() == ["apply", "agent", "agent"])
+    finally:
+        stays.terminate()
+        assert stays.wait(10) == 0
+    assert called.read_text().split() == ["apply", "agent", "agent", "down"]
