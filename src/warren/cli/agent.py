@@ -16,21 +16,25 @@ def agent(file: str, host: str, as_json: bool) -> None:
 
     When the uplink's address changes, packets leave with the new one at once. When a tunnel that a delegated prefix
     depends on has been silent for 5 seconds, its LANs are told that there is no way out by it, and told again when
-    there is. Ends with SIGTERM; the tunnels stay up.
+    there is. After an apply it sees to what is there then. Ends with SIGTERM; the tunnels stay up.
     """
     import asyncio
     import json
     import sys
 
     from warren.cli.network import open_network
-    from warren.daemon.agent import Agent, Event
-    from warren.daemon.duties import duties_here
+    from warren.daemon.agent import Agent, Duties, Event
+    from warren.daemon.duties import after_each_apply, duties_here
     from warren.sys.machine import Machine
     from warren.sys.prepare import choose_host
 
     network, lock = open_network(file, locked=True)
     machine = Machine()
-    duties = duties_here(network, lock, choose_host(network, host, machine), machine)
+    name = choose_host(network, host, machine)
+    duties = duties_here(network, lock, name, machine)
+
+    def read() -> Duties:
+        return duties_here(*open_network(file, locked=True), name, machine)
 
     def tell(event: Event) -> None:
         if as_json:
@@ -39,4 +43,4 @@ def agent(file: str, host: str, as_json: bool) -> None:
         else:
             print(f"{event.subject}: {event.says}", file=sys.stderr, flush=True)
 
-    asyncio.run(Agent(duties, tell).run())
+    asyncio.run(Agent(duties, tell, after_each_apply(read, network.name, machine)).run())

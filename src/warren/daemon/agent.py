@@ -3,6 +3,8 @@
     ip monitor ──► the uplink changed ──► peers' endpoints set once more, so that packets leave with the new address
     1 s ─────────► far ends asked through the tunnels that LANs depend on ──► silent for 5 s: no way out is announced
 
+    apply, down ─► what there is to see to is asked for anew; while that cannot be told, it is what it was
+
 It changes no device, route or rule, and leaves everything as it is when it ends, but for what it announced.
 """
 
@@ -30,7 +32,9 @@ from warren.sys.monitor import MONITOR, is_of
 from warren.sys.renew import renew_endpoints
 from warren.sys.run import environment
 
-SETTLES = 0.02  # seconds in which the changes of one move arrive; what comes after them counts as another
+# Seconds in which the changes of one move arrive; what comes after them counts as another. A host with a table that
+# never rests is not busy with this alone: from one time to the next the wait is doubled, up to EVERY.
+SETTLES = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,11 @@ class Duties:
 
 @dataclass
 class Agent:
-    """One run of the agent."""
+    """One run of the agent. `again` gives the duties when something was applied since it was last asked, else None."""
 
     duties: Duties
     tell: Tell
+    again: Callable[[], Duties | None] = lambda: None
     number: int = field(default_factory=lambda: int.from_bytes(os.urandom(2)))
     sockets: dict[str, socket.socket] = field(default_factory=dict)
 
@@ -84,16 +89,13 @@ class Agent:
         loop = asyncio.get_running_loop()
         self.pulse = Pulse((one.peer for one in self.duties.watched), loop.time())
         self.moved = asyncio.Event()
-        self.told: dict[str, Prefix] = {one.device: one.prefix for one in self.duties.followed}
+        self.told = self._locked()
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        watched = self.duties.watched
-        for one in watched:
-            self.sockets[one.peer] = opened = echo.open_echo(one.device)
-            loop.add_reader(opened, self._hear, one)
+        self._open()
         tasks = [asyncio.create_task(work) for work in (self._monitor(), self._follow(), self._watch(), ended.wait())]
-        self._say("watching", self.duties.uplink, "watching the uplink" + "".join(f", {one.peer}" for one in watched))
+        self._say_watching()
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -102,11 +104,50 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for opened in self.sockets.values():
-                loop.remove_reader(opened)
-                opened.close()
+            self._close()
             if self.pulse.down:  # nobody judges from here on
                 self._announce(frozenset())
+
+    # --- what there is to see to -------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Open sockets on the devices that there are now; one that was made anew does not hear by its old one."""
+        opened: dict[str, socket.socket] = {}
+        try:
+            for one in self.duties.watched:
+                opened[one.peer] = echo.open_echo(one.device)
+        except HostError:
+            for each in opened.values():
+                each.close()
+            raise
+        self._close()
+        self.sockets = opened
+        for one in self.duties.watched:
+            asyncio.get_running_loop().add_reader(opened[one.peer], self._hear, one)
+
+    def _close(self) -> None:
+        for each in self.sockets.values():
+            asyncio.get_running_loop().remove_reader(each)
+            each.close()
+        self.sockets = {}
+
+    def _learn(self, now: float) -> None:
+        """After an apply see to what is there now; a file that is wrong, or a `down`, leaves things as they are."""
+        try:
+            found = self.again()
+            if found is None:
+                return
+            former, self.duties = self.duties, found
+            self.told = self._locked()
+            self.pulse.watch((one.peer for one in found.watched), now)
+            self._open()
+            if found != former:
+                self._say_watching()
+        except (HostError, OSError) as error:
+            self._say("trouble", self.duties.network, str(error))
+
+    def _locked(self) -> dict[str, Prefix]:
+        return {one.device: one.prefix for one in self.duties.followed}
 
     # --- the uplink --------------------------------------------------------------------------------------
 
@@ -139,24 +180,33 @@ class Agent:
 
     async def _follow(self) -> None:
         """After each move have packets leave with the address that the uplink has now, and have one leave at once."""
+        settles = SETTLES
         while True:
             await self.moved.wait()
             self.moved.clear()
-            count = renew_endpoints(self.duties.devices)
-            for one in self.duties.watched:
-                echo.ask(self.sockets[one.peer], one.address, self.number)
-            self._say("moved", self.duties.uplink, f"the uplink has changed: {count} endpoints set once more")
-            await asyncio.sleep(SETTLES)
+            try:
+                count = renew_endpoints(self.duties.devices)
+                self._say("moved", self.duties.uplink, f"the uplink has changed: {count} endpoints set once more")
+            except HostError as error:
+                self._say("trouble", self.duties.uplink, str(error))
+            self._ask()
+            await asyncio.sleep(settles)
+            settles = min(2 * settles, EVERY) if self.moved.is_set() else SETTLES
 
     # --- the tunnels -------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            for one in self.duties.watched:
-                echo.ask(self.sockets[one.peer], one.address, self.number)
+            self._ask()
             await asyncio.sleep(EVERY)
+            self._learn(loop.time())
             self._judge(loop.time())
+
+    def _ask(self) -> None:
+        for one in self.duties.watched:
+            if one.peer in self.sockets:  # not while its device is away
+                echo.ask(self.sockets[one.peer], one.address, self.number)
 
     def _hear(self, one: Watched) -> None:
         now = asyncio.get_running_loop().time()
@@ -178,6 +228,10 @@ class Agent:
     def _lans(self, peer: str) -> tuple[str, ...]:
         return tuple(lan for one in self.duties.watched if one.peer == peer for lan in one.lans)
 
+    def _say_watching(self) -> None:
+        peers = "".join(f", {one.peer}" for one in self.duties.watched)
+        self._say("watching", self.duties.uplink, f"watching the uplink{peers}")
+
     def _say(self, kind: str, subject: str, says: str, lans: tuple[str, ...] = ()) -> None:
         self.tell(Event(kind, subject, lans, says))
 
@@ -191,10 +245,10 @@ class Agent:
         files = self.duties.files
         if not wanted or services.read(files.live) in (wanted, None):
             return
-        services.rewrite(files.live, wanted)
-        for lan, way in ways.items():
-            advertise(lan, ROUTER_LIFETIME if way else 0)
         try:
+            services.rewrite(files.live, wanted)
+            for lan, way in ways.items():
+                advertise(lan, ROUTER_LIFETIME if way else 0)
             services.start_anew(files)
-        except HostError as error:
+        except (HostError, OSError) as error:  # taken down meanwhile
             self._say("trouble", self.duties.network, str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from warren.core.compile.delegates import ANNOUNCER
 from warren.core.delegates import watched
 from warren.daemon.agent import Duties
@@ -30,3 +32,21 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         live=announcer.live if announcer is not None else "",
         followed=lock.by_name[host].followed,
     )
+
+
+def after_each_apply(read: Callable[[], Duties], network: str, machine: Machine) -> Callable[[], Duties | None]:
+    """Give what says the duties once after each change of the journal, and None for as long as that stays the same.
+
+    The first time is as if there had been one: something may have been applied since somebody read them.
+    """
+    known: tuple[int, int] | None = None
+
+    def again() -> Duties | None:
+        nonlocal known
+        stamp = journal.stamp(machine.store, network)
+        if stamp == known:
+            return None
+        known = stamp
+        return read()
+
+    return again

@@ -25,6 +25,11 @@ class Pulse:
         """Those that are silent."""
         return frozenset(self._down)
 
+    def watch(self, peers: Iterable[str], now: float) -> None:
+        """Have these in the place of those that were asked before; newcomers have just been heard."""
+        self._heard = {peer: self._heard.get(peer, now) for peer in peers}
+        self._down &= self._heard.keys()
+
     def heard(self, peer: str, now: float) -> None:
         """Note that a peer answered."""
         self._heard[peer] = now

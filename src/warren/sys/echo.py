@@ -9,6 +9,7 @@ from warren.model.prefix import Address
 from warren.sys.errors import HostError
 
 REQUEST, REPLY = 128, 129
+AT_ONCE = 64  # packets that are looked at before anybody else has his turn: whoever floods us keeps nothing up
 _ICMP6_FILTER = 1  # linux/icmpv6.h; a set bit keeps a type out
 _ONLY_REPLIES = struct.pack("=8I", *(0xFFFFFFFF ^ (1 << REPLY % 32 if word == REPLY // 32 else 0) for word in range(8)))
 
@@ -40,14 +41,15 @@ def ask(opened: socket.socket, address: Address, number: int) -> bool:
 
 
 def answers(opened: socket.socket, number: int) -> frozenset[str]:
-    """Take what came in: who answered requests with that number."""
+    """Take some of what came in: who answered requests with that number. The rest is for the next time."""
     found: set[str] = set()
-    while True:
+    for _ in range(AT_ONCE):
         try:
             data, sender = opened.recvfrom(256)
         except (BlockingIOError, InterruptedError):
-            return frozenset(found)
+            break
         except OSError:  # an error about an earlier request
             continue
         if len(data) >= 8 and data[0] == REPLY and struct.unpack_from("!H", data, 4)[0] == number:
             found.add(sender[0].partition("%")[0])
+    return frozenset(found)

@@ -12,6 +12,7 @@ an earlier boot was given is gone with it: then only `confirmed` is left.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2s
@@ -118,6 +119,15 @@ def load(store: Store, owner: str) -> Journal:
         installed=written.installed,
         window=Window(window.token, window.deadline, state(window.back_to), window.guard) if window else None,
     )
+
+
+def stamp(store: Store, owner: str) -> tuple[int, int] | None:
+    """Give what is another after each change of an owner's journal; None if there is none."""
+    try:
+        found = os.stat(store.path / OWNERS / _directory(owner) / FILE)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def save(store: Store, journal: Journal) -> None:
