@@ -1,0 +1,86 @@
+"""Relays to lend: two ports for each pair, one for each side, from a declared range.
+
+A ──► relay:40000 ═══► from relay:40001 to B          each host has one endpoint for its peer: its own port
+A ◄── from relay:40000 ◄═══ relay:40001 ◄── B
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from warren.proto.address import Address
+from warren.proto.door import Draw
+from warren.proto.message import Grant
+from warren.proto.noise import KEY
+
+LIFETIME = 600  # seconds; a host asks again before half of it is over
+
+
+@dataclass(slots=True)
+class Lent:
+    """A relay that a pair has; the smaller key's port is `port`, the other's the next."""
+
+    pair: tuple[bytes, bytes]
+    ip: IPv4Address | IPv6Address
+    port: int
+    grant: int
+    secret: bytes
+    ends: float
+    stale: bool = False  # one of the two has started anew, and cannot know which counters it has used
+
+    def place(self, who: bytes) -> Address:
+        """Give the relay's address for one of the two."""
+        return Address(self.ip, self.port + self.pair.index(who))
+
+    def grant_for(self, who: bytes, peer: bytes, now: float) -> Grant:
+        """Say to one of the two what it has."""
+        return Grant(peer, self.place(who), self.grant, self.secret, max(int(self.ends - now), 0))
+
+    def __repr__(self) -> str:
+        return f"Lent({self.ip}, {self.port}, grant={self.grant})"
+
+
+class Lender:
+    """What a server can lend: so many pairs as there are ports for."""
+
+    def __init__(self, ip: IPv4Address | IPv6Address, ports: range, draw: Draw) -> None:
+        self._ip, self._draw = ip, draw
+        self._free = [port for port in reversed(ports[::2]) if port + 1 in ports]
+        self._lent: dict[tuple[bytes, bytes], Lent] = {}
+
+    def __len__(self) -> int:
+        return len(self._lent)
+
+    def lend(self, one: bytes, other: bytes, now: float) -> tuple[Lent | None, bool]:
+        """Lend or prolong a pair's relay, and say whether it, or its secret, is new; None when all are lent."""
+        pair = (one, other) if one < other else (other, one)
+        lent = self._lent.get(pair)
+        if lent is not None and lent.ends > now:
+            lent.ends = now + LIFETIME
+            renewed, lent.stale = lent.stale, False
+            if renewed:
+                lent.grant, lent.secret = int.from_bytes(self._draw(8)), self._draw(KEY)
+            return lent, renewed
+        if lent is not None or not self._free:
+            return None, False  # its end has come and `ended` has not been asked yet, or nothing is left
+        number = int.from_bytes(self._draw(8))
+        self._lent[pair] = lent = Lent(pair, self._ip, self._free.pop(), number, self._draw(KEY), now + LIFETIME)
+        return lent, True
+
+    def renew(self, who: bytes) -> None:
+        """Have the relays of a host that started anew get new secrets when they are next asked for; ports stay."""
+        for pair, lent in self._lent.items():
+            lent.stale = lent.stale or who in pair
+
+    def next_end(self) -> float | None:
+        """Say when the first of them ends."""
+        return min((lent.ends for lent in self._lent.values()), default=None)
+
+    def ended(self, now: float) -> list[Lent]:
+        """Take back those that nobody prolonged."""
+        over = [lent for lent in self._lent.values() if lent.ends <= now]
+        for lent in over:
+            del self._lent[lent.pair]
+            self._free.insert(0, lent.port)
+        return over

@@ -1,0 +1,71 @@
+"""A relay: what comes to one port of a pair leaves by the other, to the host that showed its grant there.
+
+It forwards what it cannot read, between two addresses that authentic and ever newer hellos have told; nothing else
+moves them, and nothing is sent anywhere before. This is the relay where the kernel cannot be it; the same hellos are to
+feed the kernel's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from warren.proto import grant, packet
+from warren.proto.address import Address
+from warren.proto.lend import Lent
+from warren.proto.packet import LARGEST, RelayHello
+from warren.proto.refusal import Refusal
+
+
+@dataclass(slots=True)
+class _Side:
+    who: bytes
+    other: int  # the other side's port
+    lent: Lent
+    address: Address | None = None
+    counter: int = -1
+
+
+@dataclass
+class Relay:
+    """All pairs of one relay, by port. `receive` gives what to send: bytes, to where, from which port."""
+
+    _sides: dict[int, _Side] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._sides)
+
+    def open(self, lent: Lent) -> None:
+        """Carry a pair; one that has a new secret keeps its addresses until new hellos come."""
+        ports = [lent.place(who).port for who in lent.pair]
+        for who, port, other in zip(lent.pair, ports, reversed(ports), strict=True):
+            known = self._sides.get(port)
+            address = known.address if known and known.who == who else None
+            self._sides[port] = _Side(who, other, lent, address)
+
+    def close(self, lent: Lent) -> None:
+        """Carry it no more."""
+        for who in lent.pair:
+            self._sides.pop(lent.place(who).port, None)
+
+    def receive(self, data: bytes, source: Address, port: int) -> tuple[bytes, Address, int] | Refusal:
+        """Take a datagram that came to a port."""
+        side = self._sides.get(port)
+        if side is None:
+            return Refusal.UNKNOWN
+        hello = packet.parse(data) if len(data) <= LARGEST else Refusal.FOREIGN
+        if isinstance(hello, RelayHello):
+            return self._hello(side, hello, source, port)
+        far = self._sides[side.other].address
+        if source != side.address or far is None:
+            return Refusal.UNKNOWN
+        return data, far, side.other
+
+    def _hello(
+        self, side: _Side, hello: RelayHello, source: Address, port: int
+    ) -> tuple[bytes, Address, int] | Refusal:
+        if (hello.grant, hello.who) != (side.lent.grant, side.who):
+            return Refusal.STRANGER
+        if not grant.is_authentic(hello, side.lent.secret, side.who) or hello.counter <= side.counter:
+            return Refusal.FORGED
+        side.address, side.counter = source, hello.counter
+        return packet.write(grant.welcome(hello, side.lent.secret)), source, port
