@@ -1,0 +1,233 @@
+"""A published port: its throughput beside the same DNAT by hand and a TCP proxy, and what 5,000 of them cost.
+
+A stranger on the lab's internet sends to the gateway; the service is on the home router, behind two NATs.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from bench.row import Row
+from warren.core.load import load
+from warren.core.walk.places import STRANGER
+from warren.lab.ask import IP_FREEBIND
+from warren.lab.enclose import enclose
+from warren.lab.lab import Lab, bring_up
+from warren.lab.topology import INTERNET, host_space
+from warren.lab.works import applier
+from warren.model.key import PublicKey, encode_key
+from warren.model.lock import Lock
+from warren.model.network import Network
+from warren.model.prefix import Family
+from warren.model.state import Backend, HostState
+
+T = TypeVar("T")
+GATEWAY, HOUSE, PORT, PROXY = "198.51.100.7", "10.79.0.2", 5201, 5299
+SENT, ROUNDS = 96 << 20, 5  # bytes of one transfer; the best of so many counts, as other work only ever slows it
+CONNECTIONS, MANY = 300, 5000
+
+_FILE = """
+network: gateway
+overlay: [10.79.0.0/24]
+hosts:
+  cloud: {{endpoint: 198.51.100.7:51820, uplink: ens3}}
+  home: {{uplink: wan}}
+publish:
+  - {{at: cloud, to: home, ports: [{ports}]}}
+lab:
+  nats: {{cgnat: {{}}, box: {{}}}}
+  place: {{home: [cgnat, box]}}
+"""
+# The same by hand: what a careful person writes who knows the steps.
+_DEVICE = """
+ip link add hand type wireguard 2>/dev/null || wireguard-go hand >/dev/null 2>&1
+until wg show hand >/dev/null 2>&1; do sleep 0.05; done
+sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.hand.rp_filter=2
+"""
+_CLOUD = (
+    _DEVICE
+    + """
+wg set hand private-key {key} listen-port 51820 peer {peer} allowed-ips 10.79.0.2/32
+ip addr add 10.79.0.1/32 dev hand; ip link set hand mtu 1440 up; ip route add 10.79.0.2/32 dev hand
+nft 'table ip hand {{
+  chain pre {{ type nat hook prerouting priority -100;
+  iifname "ens3" tcp dport {port} dnat to 10.79.0.2; }}
+  chain post {{ type filter hook postrouting priority -150;
+  oifname "hand" tcp flags syn tcp option maxseg size set rt mtu; }}
+}}'
+"""
+)
+_HOME = (
+    _DEVICE
+    + """
+wg set hand private-key {key} listen-port 51821 peer {peer} endpoint 198.51.100.7:51820 allowed-ips 0.0.0.0/0 \\
+  persistent-keepalive 25
+ip addr add 10.79.0.2/32 dev hand; ip link set hand mtu 1440 up
+ip route add 10.79.0.1/32 dev hand; ip route add default dev hand table 100; ip rule add fwmark 10 table 100
+nft 'table ip hand {{
+  chain pre {{ type filter hook prerouting priority -150; iifname "hand" ct mark set 10; }}
+  chain out {{ type route hook output priority -150; ct mark 10 meta mark set 10; }}
+  chain post {{ type filter hook postrouting priority -140;
+  oifname "hand" tcp flags syn tcp option maxseg size set rt mtu; }}
+}}'
+"""
+)
+
+
+def rows() -> Iterator[Row]:
+    """Measure all three with the same tunnel; the labs come and go in turn, so that the machine's moods hit each."""
+    ours, hand, proxy = [], [], []
+    for _ in range(ROUNDS):
+        ours.append(_enclosed(lambda: _transfer(bring_up(_network(1), None, applier), PORT)))
+        by_hand, by_proxy = _enclosed(_by_hand)
+        hand.append(by_hand)
+        proxy.append(by_proxy)
+    rate, best_by_hand = max(ours), max(hand)
+    ratio = rate / best_by_hand
+    yield Row("a published TCP port through the tunnel", _mbit(rate), f"by hand {_mbit(best_by_hand)}",
+              f"{ratio:.2f}×", "≥ 0.95×")  # fmt: skip
+    if None in proxy:
+        yield Row("  beside a proxy", _mbit(rate), "socat is not installed")
+    else:
+        yield Row("  beside a proxy", _mbit(rate), f"socat {_mbit(max(proxy))}",
+                  f"{rate / max(proxy):.2f}×")  # fmt: skip
+    few, many = [], []
+    for _ in range(ROUNDS):
+        few.append(_enclosed(lambda: _connecting(bring_up(_network(5), None, applier))))
+        many.append(_enclosed(lambda: _connecting(bring_up(_network(MANY), None, applier))))
+    one, other = min(many), min(few)
+    what = f"a connection to one of {MANY:,} published ports"
+    yield Row(what, f"{one * 1000:.2f} ms", f"of 5 {other * 1000:.2f} ms", f"{one / other:.2f}×", "≤ 1.1×")
+
+
+def _mbit(rate: float) -> str:
+    return f"{rate * 8 / 1e6:.0f} Mbit/s"
+
+
+def _network(ports: int) -> Network:
+    every = ", ".join(f"tcp/{PORT + 2 * at}" for at in range(ports))  # apart, so that no two are one range
+    loaded = load(_FILE.format(ports=every).encode(), None, "gateway.yaml", lambda name: PublicKey(encode_key(name.encode().ljust(32))))  # fmt: skip # noqa: E501
+    assert loaded.network is not None, loaded.text()
+    return loaded.network
+
+
+def _enclosed(work: Callable[[], T]) -> T:
+    """Do `work` in a lab's namespaces, which are gone afterwards."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+
+        def report() -> int:
+            with os.fdopen(writing, "wb") as pipe:
+                pickle.dump(work(), pipe)
+            return 0
+
+        os._exit(enclose(report))
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    result: T = pickle.loads(said)
+    return result
+
+
+def _by_hand() -> tuple[float, float | None]:
+    lab = bring_up(_network(1), None, _works_by_hand)
+    rate = _transfer(lab, PORT)
+    if shutil.which("socat") is None:
+        return rate, None
+    lab.spaces.start(
+        host_space("cloud"), ["socat", "-t", "20", f"TCP-LISTEN:{PROXY},fork,reuseaddr", f"TCP:{HOUSE}:{PORT + 1}"]
+    )
+    return rate, _transfer(lab, PROXY, PORT + 1)
+
+
+def _works_by_hand(network: Network, lock: Lock) -> Callable[[str], HostState]:
+    def work(host: str) -> HostState:
+        peer = next(other for other in network.hosts if other.name != host)
+        script = (_CLOUD if host == "cloud" else _HOME).format(
+            key=Path(network.by_name[host].private_key), peer=peer.key, port=PORT
+        )
+        subprocess.run(["sh", "-ec", script], check=True, timeout=60)
+        return HostState(host, network.name, Backend.NONE)
+
+    return work
+
+
+# --- the two ends ------------------------------------------------------------------------------------------------
+
+
+def _serve(lab: Lab, port: int) -> None:
+    """Take what anybody sends at a port of home, and say when it was all."""
+
+    with lab.spaces.inside(host_space("home")):
+        server = socket.create_server(("", port), backlog=512)
+
+    def serve() -> int:
+        while True:
+            caller, _ = server.accept()
+            while caller.recv(1 << 18):
+                pass
+            caller.sendall(b"!")
+            caller.close()
+
+    lab.spaces.fork(host_space("home"), serve)
+
+
+def _call(port: int, patience: float = 20) -> socket.socket:
+    """Connect as a stranger, who may have any address there; the service and the tunnel may take a moment."""
+    end = time.monotonic() + patience
+    while True:
+        caller = socket.socket()
+        caller.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        caller.bind((str(STRANGER[Family.IPV4]), 0))
+        caller.settimeout(patience)
+        try:
+            caller.connect((GATEWAY, port))
+        except OSError:
+            caller.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return caller
+
+
+def _transfer(lab: Lab, port: int, service: int = PORT) -> float:
+    """Send through a port; give bytes per second until the service says that it has them all."""
+    for eye in lab.eyes.values():
+        eye.close()  # they copy every packet
+    _serve(lab, service)
+    chunk = bytes(1 << 18)
+    with lab.spaces.inside(INTERNET):
+        _call(port).close()
+        sender = _call(port)
+    start = time.perf_counter()
+    for _ in range(SENT // len(chunk)):
+        sender.sendall(chunk)
+    sender.shutdown(socket.SHUT_WR)
+    assert sender.recv(1) == b"!"
+    return SENT / (time.perf_counter() - start)
+
+
+def _connecting(lab: Lab) -> float:
+    """Give the seconds that one connection takes to be made, the median of many."""
+    _serve(lab, PORT)
+    taken = []
+    with lab.spaces.inside(INTERNET):
+        _call(PORT).close()
+        for _ in range(CONNECTIONS):
+            start = time.perf_counter()
+            _call(PORT).close()
+            taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
