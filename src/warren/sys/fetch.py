@@ -73,7 +73,7 @@ def fetch(url: str, most_bytes: int, etag: str = "", progress: Callable[[int], N
 def _read(answer: HTTPResponse, most_bytes: int, url: str, progress: Callable[[int], None]) -> bytes:
     ends = time.monotonic() + LONGEST
     data = bytearray()
-    while block := answer.read(BLOCK):
+    while block := answer.read1(BLOCK):  # what is there: `read` would wait for a whole block, however slowly it comes
         data += block
         if len(data) > most_bytes:
             raise HostError(f"{url} has more than {most_bytes:,} bytes", "This is not the file that belongs there.")
