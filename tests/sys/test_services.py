@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -108,8 +109,9 @@ def test_who_watches_is_told_by_more_than_a_number(box: Box) -> None:
 
 
 def test_nobody_is_left_who_lost_his_watcher(box: Box) -> None:
-    """It would go on telling the LAN what was so then."""
+    """It would go on telling the LAN what was so then. Who only looks at its configuration is left alone."""
     files = files_of("ra", "six", str(box.state))
+    reader = subprocess.Popen(["tail", "-F", files.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     lost = []
     for again in (PutService(SERVICE), DropService(SERVICE)):
         act(box, PutService(SERVICE))
@@ -121,6 +123,9 @@ def test_nobody_is_left_who_lost_his_watcher(box: Box) -> None:
         until(lambda: services.watcher(files) is None)
         act(box, again)
         until(lambda: not Path(f"/proc/{lost[-1]}").exists())
+    assert reader.poll() is None
+    reader.kill()
+    reader.wait()
     assert seen(box) == ()
 
 

@@ -68,10 +68,15 @@ STOP = f"""\
 pid=$(cat "$1" 2>/dev/null) && {_OURS} && kill $pid || exit 0
 for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {_OURS} || exit 0; sleep 0.1; done
 kill -KILL $pid"""
-# Who watches can be killed himself, and what he watched over goes on alone, with what it was told last. Whoever has
-# our very configuration as a word of its command line is ours; the word comes by standard input, or grep would be too.
+# Who watches can be killed himself, and what he watched over goes on alone, with what it was told last. Our program, or
+# a watching shell, with our very configuration in its command line is ours; somebody who reads that file is not. The
+# path comes by standard input, or it would be in this command line too.
 STRAYS = """\
-grep -lsxzF -f - /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do kill "$pid" 2>/dev/null; done; exit 0"""
+grep -lsF -f - /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do
+  read -r name <"/proc/$pid/comm" || continue
+  [ "$name" = "$1" ] || grep -qF warren-service "/proc/$pid/cmdline" && kill "$pid"
+done 2>/dev/null
+exit 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
         yield Command(("systemd-run", "--quiet", "--collect", *how, "--", *program), says=f"run {service.program}")
         return
     if not anew:
-        yield _end_strays(service, program)
+        yield _end_strays(service, files)
         yield Command(("rm", "-f", files.pid), says="and what tells of it")
     watch = ("setsid", "-f", "sh", "-c", WATCH, "warren-service", files.pid, files.log, *program)
     there = ("sh", "-c", 'kill -0 "$(cat "$1")"', "sh", files.pid)
@@ -220,12 +225,13 @@ def _stop(service: Service, files: Files, tools: Tools) -> Iterator[Command]:
         yield Command(("systemctl", "stop", files.unit), says=says, fine=(0, 5))
     else:
         yield Command(("sh", "-c", STOP, "sh", files.pid), says=says)
-        yield _end_strays(service, argv_of(service.program, files, tools))
+        yield _end_strays(service, files)
         yield Command(("rm", "-f", files.pid), says=f"{service.name} is stopped")
 
 
-def _end_strays(service: Service, program: tuple[str, ...]) -> Command:
-    return Command(("sh", "-c", STRAYS), stdin=f"{program[-1]}\n", says=f"whatever is left of {service.name}")
+def _end_strays(service: Service, files: Files) -> Command:
+    ends = ("sh", "-c", STRAYS, "sh", service.program.value)
+    return Command(ends, stdin=f"{files.config}\n", says=f"whatever is left of {service.name}")
 
 
 def _write(path: str, text: str, says: str = "") -> Command:
