@@ -13,11 +13,13 @@ from warren.core.allot import allot
 from warren.core.compile import compile_network
 from warren.core.compile.delegates import without_a_way_out
 from warren.core.delegates import follow, grant, seen_prefix, watched
+from warren.core.diff import diff
 from warren.core.lockfile import parse_lock, render_lock
 from warren.core.walk import Probe, Scene, Walker
 from warren.core.walk.course import Outside
 from warren.core.walk.places import STRANGER
 from warren.core.world import place_world, surroundings_of
+from warren.model.change import PutService
 from warren.model.lock import Lock
 from warren.model.network import Delegate, Network
 from warren.model.prefix import Family, Prefix, covers
@@ -99,6 +101,17 @@ def test_a_way_out_is_taken_back_lan_by_lan() -> None:
     live = "ra-param=lan1,mtu:1420,60,1800\nra-param=lan2,mtu:1420,60,1800\n"
     assert without_a_way_out(live, ["lan2"]) == live.replace("lan2,mtu:1420,60,1800", "lan2,mtu:1420,60,0")
     assert without_a_way_out(without_a_way_out(live, ["lan1", "lan2"]), []).count(",0") == 2
+
+
+def test_a_tunnel_that_carries_less_is_announced_anew() -> None:
+    """What the agent alters of the announcer's files is not compared; the MTU stands there too."""
+    wanted = network(Delegate("r2", "r1", ("lan1",), WHOLE))
+    one, other = (
+        scene(replace(wanted, hosts=(replace(wanted.hosts[0], mtu=mtu), wanted.hosts[1]))).states["r1"]
+        for mtu in (1420, 1300)
+    )
+    assert [type(item.change) for item in diff(one, one)] == []
+    assert PutService in [type(item.change) for item in diff(other, one)]
 
 
 def scene(wanted: Network) -> Scene:

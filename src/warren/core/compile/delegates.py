@@ -78,17 +78,19 @@ def _announcer(here: Here) -> Service | None:
     if not told:
         return None
     lans = dict.fromkeys(one.lan for one in told)
+    live = _advertised(told)
     return Service(
         ANNOUNCER,
         Program.DNSMASQ,
-        _config(told, here.fabric.network.name),
-        live=_advertised(told),
+        _config(told, here.fabric.network.name, live),
+        live=live,
         announces=tuple(one.prefix for one in told),
         why=f"machines on {', '.join(lans)} learn their addresses and their way out",
     )
 
 
-def _config(told: tuple[Announcement, ...], network: str) -> str:
+def _config(told: tuple[Announcement, ...], network: str, live: str) -> str:
+    """Write what is compared. So it says what the agent's part begins with: that has the MTU in it."""
     off_link = {one.lan: any(other.off_link for other in told if other.lan == one.lan) for one in told}
     lines = [
         f"# Made by warren for the network {network}: routers' advertisements, and nothing else.",
@@ -99,6 +101,7 @@ def _config(told: tuple[Announcement, ...], network: str) -> str:
             f"dhcp-range=::,constructor:{lan},ra-only{',off-link' if off else ''},64,{LIFETIME}"
             for lan, off in off_link.items()
         ),
+        *(f"# at first: {line}" for line in live.splitlines()),
         "conf-file=@live@",
     ]
     return "\n".join(lines) + "\n"
