@@ -8,16 +8,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from tests.sys.boxes import Box, boxes
 from warren.core.delegates import Watched
+from warren.daemon import agent
 from warren.daemon.agent import Agent, Duties, Event
 from warren.daemon.duties import after_each_apply
 from warren.daemon.pulse import Pulse
+from warren.model.lock import FollowedLock
+from warren.model.prefix import Prefix
 from warren.sys import echo, journal
 from warren.sys.errors import HostError
 from warren.sys.journal import Journal
@@ -97,6 +101,27 @@ def test_what_cannot_be_told_leaves_the_agent_at_work(cable: Box) -> None:
         time.sleep(1.2)
         assert kinds(told).count("trouble") <= 2  # once for each change of the journal
         assert "silent" not in kinds(told)
+
+
+@pytest.mark.lab
+def test_a_followed_device_is_looked_at_once_a_second(cable: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = cable.state / "looked"
+    looked.touch()
+
+    def look() -> dict[str, Prefix]:
+        with looked.open("a") as file:
+            file.write("x")
+        return {"up0": ip_network("2001:db8:2::/64")}
+
+    monkeypatch.setattr(agent, "prefixes_here", look)
+    here = replace(HERE, followed=(FollowedLock("up0", ip_network("2001:db8:1::/64")),))
+    given = [here]
+    with at_work(cable, lambda: given.pop() if given else None) as told:
+        until(lambda: "watching" in kinds(told)[1:])
+        cable.sh("for n in $(seq 90); do ip addr add 10.0.0.$n/24 dev up0; done; ip addr flush dev up0")
+        until(lambda: "renumbered" in kinds(told))
+        assert kinds(told).count("renumbered") == 1
+        assert len(looked.read_text()) <= 3
 
 
 @pytest.mark.lab

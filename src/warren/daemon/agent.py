@@ -83,6 +83,7 @@ class Agent:
     again: Callable[[], Duties | None] = lambda: None
     number: int = field(default_factory=lambda: int.from_bytes(os.urandom(2)))
     sockets: dict[str, socket.socket] = field(default_factory=dict)
+    stirred: bool = False  # something happened to a device that is followed
 
     async def run(self) -> None:
         """See to it until SIGTERM or SIGINT; HostError if the network is not applied here."""
@@ -162,8 +163,7 @@ class Agent:
                 text = line.decode(errors="replace")
                 if is_of(text, self.duties.uplink):
                     self.moved.set()
-                if any(is_of(text, device) for device in self.told):
-                    self._compare()
+                self.stirred = self.stirred or any(is_of(text, device) for device in self.told)
             raise HostError("`ip monitor` ended, so nothing of the uplink would be noticed any more")
         finally:
             with suppress(ProcessLookupError):
@@ -171,8 +171,19 @@ class Agent:
             await process.wait()
 
     def _compare(self) -> None:
-        """Say when a device that a delegate follows has another prefix than the lock: everybody has to know it."""
-        for device, prefix in prefixes_here().items():
+        """Say when a device that a delegate follows has another prefix than the lock: everybody has to know it.
+
+        Not at each line of `ip monitor`, of which there may be thousands: to look costs a program.
+        """
+        if not self.stirred:
+            return
+        self.stirred = False
+        try:
+            found = prefixes_here()
+        except HostError as error:
+            self._say("trouble", self.duties.network, str(error))
+            return
+        for device, prefix in found.items():
             if self.told.get(device, prefix) != prefix:
                 self.told[device] = prefix
                 remedy = "`warren lock FILE --host` this one, then apply here and where the LANs are"
@@ -201,6 +212,7 @@ class Agent:
             self._ask()
             await asyncio.sleep(EVERY)
             self._learn(loop.time())
+            self._compare()
             self._judge(loop.time())
 
     def _ask(self) -> None:
