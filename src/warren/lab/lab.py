@@ -71,6 +71,7 @@ class Lab:
 
     def apply(self, hosts: Iterable[str]) -> dict[str, HostState]:
         """Apply the network on these hosts: first those that can be dialled, or first handshakes would be lost."""
+        self.services.rest()
         names = set(hosts)
         dialled = {host.name for host in self.network.hosts if host.endpoint is not None}
         reached: dict[str, HostState] = {}
@@ -215,7 +216,7 @@ class Lab:
         try:
             for end in sorted(ask.ends) if ask.proto != "icmp" else ():
                 for port in ask.ports:
-                    self.services.serve(end, end, ask.proto, port)
+                    self.services.serve(end, end, ask.proto, port, passing=True)
         except LabError as error:
             ask.flaw = ask.trouble = error.says
 

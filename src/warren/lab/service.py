@@ -26,12 +26,17 @@ class Services:
 
     def __init__(self, spaces: Spaces, selector: Selector) -> None:
         self.spaces, self.selector = spaces, selector
-        self._open: set[tuple[str, str, int]] = set()
+        self._open: dict[tuple[str, str, int], list[socket.socket]] = {}
+        self._passing: set[tuple[str, str, int]] = set()
 
-    def serve(self, space: str, who: str, proto: str, port: int) -> None:
-        """Answer in a space, as `who`, at a port of `udp` or `tcp`; once is enough."""
+    def serve(self, space: str, who: str, proto: str, port: int, *, passing: bool = False) -> None:
+        """Answer in a space, as `who`, at a port of `udp` or `tcp`; once is enough.
+
+        What is `passing` is there for a question, and no service of the machine: `rest` ends it.
+        """
         if (space, proto, port) in self._open:
             return
+        opened: list[socket.socket] = []
         kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
         for family in (socket.AF_INET, socket.AF_INET6):
             with self.spaces.inside(space):
@@ -56,7 +61,18 @@ class Services:
                 server.listen(64)
                 ready = _TcpWelcome(server, who, self.selector)
             self.selector.register(server, selectors.EVENT_READ, ready)
-        self._open.add((space, proto, port))
+            opened.append(server)
+        self._open[space, proto, port] = opened
+        if passing:
+            self._passing.add((space, proto, port))
+
+    def rest(self) -> None:
+        """End what was there for questions: a gateway keeps to itself what listens on it when it is applied."""
+        for key in self._passing:
+            for server in self._open.pop(key):
+                self.selector.unregister(server)
+                server.close()
+        self._passing.clear()
 
 
 def answer(payload: bytes, who: str, seen: tuple[str, int]) -> bytes:
