@@ -15,6 +15,7 @@ from warren.proto.cookie import ROTATES
 from warren.proto.door import HELLO_RATE, HELLOS, TRIALS
 from warren.proto.packet import HEADER, LARGEST, MAGIC, PACKETS, VERSION
 from warren.proto.rendezvous import ASK_RATE, ASKS, CHANGE_RATE, CHANGES
+from warren.proto.states import TABLE, State
 from warren.proto.window import WIDTH
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
@@ -29,7 +30,12 @@ def table(laid: Iterable[type[Laid]]) -> str:
     return "\n".join(rows)
 
 
-DRAWN = {"packet": table(PACKETS), "message": table(MESSAGES)}
+def diagram() -> str:
+    rows = [f"    {state} --> {then}: {happened}" for (state, happened), then in TABLE.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {State.ABSENT}", *rows, "```"])
+
+
+DRAWN = {"packet": table(PACKETS), "message": table(MESSAGES), "states": diagram()}
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -174,16 +174,16 @@ def test_no_answer_to_an_unproven_address_is_larger_than_its_question() -> None:
     assert len(packet.write(packet.Welcome(1, 7, noise))) <= asked
     assert len(packet.write(cookie.cookie_reply(hello, HERE, SERVER.public, bytes(32), bytes(16)))) <= asked
     least = len(message.write(KeepAlive(0), 0))
-    assert all(len(message.write(one, 0)) <= least for one in (Observed(HERE, 2**64 - 1), Probe(), Pong(HERE)))
+    assert all(len(message.write(one, 0)) <= least for one in (Observed(HERE, 2**64 - 1), Probe(3), Pong(HERE)))
     shown = grant.hello(1, bytes(32), HOST.public, 0)
     assert len(packet.write(grant.welcome(shown, bytes(32)))) <= len(packet.write(shown))
 
 
 def test_two_hosts_share_keys_that_nobody_gave_them() -> None:
     ours, theirs = Pair(HOST, 1, PEER.public, 2), Pair(PEER, 2, HOST.public, 1)
-    sealed = ours.seal(message.write(Probe(), 5))
+    sealed = ours.seal(message.write(Probe(3), 5))
 
-    assert message.parse(theirs.open(sealed), message.TO_PEER) == (Probe(), 5)
+    assert message.parse(theirs.open(sealed), message.TO_PEER) == (Probe(3), 5)
     with pytest.raises(NoiseError):  # a replay
         theirs.open(sealed)
     with pytest.raises(NoiseError):  # our own, sent back to us

@@ -68,10 +68,12 @@ class Lender:
         self._lent[pair] = lent = Lent(pair, self._ip, self._free.pop(), number, self._draw(KEY), now + LIFETIME)
         return lent, True
 
-    def renew(self, who: bytes) -> None:
-        """Have the relays of a host that started anew get new secrets when they are next asked for; ports stay."""
-        for pair, lent in self._lent.items():
-            lent.stale = lent.stale or who in pair
+    def renew(self, who: bytes) -> list[tuple[bytes, bytes]]:
+        """Have the relays of a host that started anew get new secrets when they are next lent; gives their pairs."""
+        pairs = [pair for pair in self._lent if who in pair]
+        for pair in pairs:
+            self._lent[pair].stale = True
+        return pairs
 
     def next_end(self) -> float | None:
         """Say when the first of them ends."""

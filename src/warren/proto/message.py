@@ -96,9 +96,10 @@ class Grant(Laid):
 
 @dataclass(frozen=True, slots=True)
 class Probe(Laid):
-    """Does this arrive? Answered by Pong, to where it came from."""
+    """Does this arrive? Answered by Pong, to where it came from. `generation`: the direct path in use, 0 if none."""
 
     TYPE = 32
+    generation: Index
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,8 @@ class Rendezvous:
             host.epoch, host.candidates = said.epoch, said.candidates
             if anew:
                 if self._lender is not None:
-                    self._lender.renew(session.who)
+                    for pair in self._lender.renew(session.who):
+                        self._lend(*pair, now)  # asked for before it came, or in its last run
                 for other in self._links[session.who]:
                     self._introduce(other, session.who, now)
             host.observed = None
@@ -258,7 +259,7 @@ class Rendezvous:
             host.pushes[type(said), said.peer] = _Push(said, host.number, now)
 
     def _leave(self, now: float) -> None:
-        silent = [session for session in self._door.of.values() if now - session.heard >= GONE]
+        silent = [session for session in self._door.of.values() if now >= session.heard + GONE]
         for session in silent:
             self._door.close(session)
             self._hosts.pop(session.who, None)

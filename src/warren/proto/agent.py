@@ -1,0 +1,177 @@
+"""The host's machine: it visits all servers, and has a path for each peer that it is linked with.
+
+    receive(data, source, now)     to_send(now)     next_timer()     events()
+
+All its packets go from WireGuard's own port, and what it receives comes to that port. Its events say where WireGuard
+is to send to. Servers that fall silent take nothing from a path that works.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from warren.model.network import Mapping
+from warren.proto import packet
+from warren.proto.address import Address, Candidate
+from warren.proto.door import Draw
+from warren.proto.message import Call, Introduce, WantRelay
+from warren.proto.noise import KeyPair
+from warren.proto.packet import Between, CookieReply, RelayWelcome, Sealed, Welcome
+from warren.proto.path import Path, Use
+from warren.proto.refusal import Refusal
+from warren.proto.visit import Pushed, Visit
+
+ASKS = (0.5, 0.5, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds until a relay is asked for again
+RENEWS = 300.0  # seconds before its end at which a relay is prolonged
+
+
+class Agent:
+    """One host. `servers` are addresses and public keys; `draw` gives random bytes, of which its epoch is made."""
+
+    def __init__(
+        self, static: KeyPair, peers: Iterable[bytes], servers: Iterable[tuple[Address, bytes]], draw: Draw
+    ) -> None:
+        epoch = int.from_bytes(draw(8)) | 1
+        self._visits = {place: Visit(static, place, key, epoch, draw) for place, key in servers}
+        self.paths = {peer: Path(static, epoch, peer) for peer in sorted(peers) if peer != static.public}
+        self._uses = {peer: path.use for peer, path in self.paths.items()}
+        self._asks = dict.fromkeys(self.paths, (float("-inf"), 0))
+        self._events: list[Use] = []
+        self.refused: Counter[Refusal] = Counter()
+
+    # --- what the shell knows -------------------------------------------------------------------------------------
+
+    def offer(self, candidates: tuple[Candidate, ...], now: float) -> None:
+        """Say where this host may be reached, apart from what servers see."""
+        for visit in self._visits.values():
+            visit.offer(candidates, now)
+
+    def moved(self, now: float) -> None:
+        """The uplink has changed: have servers look again, and try all places anew."""
+        for visit in self._visits.values():
+            visit.moved(now)
+        for path in self.paths.values():
+            path.pairs.stir(now)
+            path.calls = True
+            if path.relay:
+                path.relay.renew(now)
+
+    def traffic(self, peer: bytes, now: float) -> None:
+        """WireGuard carries something for this peer."""
+        self.paths[peer].traffic(now)
+
+    @property
+    def mapping(self) -> Mapping | None:
+        """How this host's NAT maps, told from what two servers saw; None while fewer of one family answer."""
+        seen = [(visit.server, visit.observed) for visit in self._visits.values() if visit.up and visit.observed]
+        pairs = [
+            (one, other)
+            for at, one in enumerate(seen)
+            for other in seen[at + 1 :]
+            if one[0].ip.version == other[0].ip.version
+        ]
+        differing = [(one[0].ip == other[0].ip) for one, other in pairs if one[1] != other[1]]
+        if not pairs:
+            return None
+        if not differing:
+            return Mapping.ENDPOINT_INDEPENDENT
+        return Mapping.ADDRESS_AND_PORT_DEPENDENT if any(differing) else Mapping.ADDRESS_DEPENDENT
+
+    # --- the shape of a machine -----------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Take a datagram, whatever it is."""
+        refusal = self._take(packet.parse(data), source, now)
+        if refusal is not None:
+            self.refused[refusal] += 1
+        self._note()
+
+    def to_send(self, now: float) -> list[tuple[bytes, Address]]:
+        """Give what is to be sent by now, and to where; all of it from WireGuard's port."""
+        out = []
+        for path in self.paths.values():
+            out += path.to_send(now)
+            self._ask(path, now)
+        for visit in self._visits.values():
+            out += [(data, visit.server) for data in visit.to_send(now)]
+        self._note()
+        return out
+
+    def next_timer(self) -> float:
+        """Say when `to_send` should be asked again, if nothing comes before."""
+        times = [visit.next_timer() for visit in self._visits.values()]
+        times += [path.next_timer() for path in self.paths.values()]
+        if any(visit.up for visit in self._visits.values()):
+            times += [self._asks_at(path) for path in self.paths.values()]
+        return min(times, default=float("inf"))
+
+    def events(self) -> list[Use]:
+        """Give what WireGuard is to use from now on, in the order in which it came to be."""
+        events, self._events = self._events, []
+        return events
+
+    def _note(self) -> None:
+        for peer, path in self.paths.items():
+            if path.use != self._uses[peer]:
+                self._uses[peer] = path.use
+                self._events.append(path.use)
+
+    # --- from whom ------------------------------------------------------------------------------------------------
+
+    def _take(self, taken: packet.Packet | Refusal, source: Address, now: float) -> Refusal | None:
+        match taken:
+            case Refusal():
+                return taken
+            case Welcome() | CookieReply() | Sealed():
+                visit = self._visits.get(source)
+                pushed = visit.receive(taken, now) if visit else Refusal.UNKNOWN
+                if isinstance(pushed, Refusal):
+                    return pushed
+                for said in pushed:
+                    self._pushed(said, now)
+                return None
+            case Between():
+                for path in self.paths.values():
+                    if path.pair is not None and path.pair.tag_in == taken.tag:
+                        return path.receive(taken, source, now)
+                return Refusal.UNKNOWN
+            case RelayWelcome():
+                for path in self.paths.values():
+                    if path.relay is not None and path.relay.place == source:
+                        return path.welcome(taken, now)
+                return Refusal.UNKNOWN
+        return Refusal.UNEXPECTED
+
+    def _pushed(self, said: Pushed, now: float) -> None:
+        path = self.paths.get(said.peer)
+        if path is None:
+            return
+        if isinstance(said, Introduce):
+            path.introduce(said, now)
+        else:
+            path.lend(said, now)
+            self._asks[said.peer] = now, 0
+
+    # --- to servers -----------------------------------------------------------------------------------------------
+
+    def _asks_at(self, path: Path) -> float:
+        """Say when a relay is to be asked for; one side asks, and both get it."""
+        if not path.controls or path.pair is None:
+            return float("inf")
+        last, tries = self._asks[path.peer]
+        again = last + ASKS[min(tries, len(ASKS)) - 1] if tries else float("-inf")
+        renews = path.relay.ends - RENEWS if path.relay and not path.relay.failed else float("-inf")
+        return max(again, renews)
+
+    def _ask(self, path: Path, now: float) -> None:
+        up = [visit for visit in self._visits.values() if visit.up]
+        if up and path.calls and path.pair is not None:
+            path.calls = False
+            for visit in up:
+                visit.moved(now)  # where this host is seen may be what has changed
+                visit.say(Call(path.peer))
+        if up and self._asks_at(path) <= now:
+            _, tries = self._asks[path.peer]
+            self._asks[path.peer] = now, tries + 1
+            up[tries % len(up)].say(WantRelay(path.peer))

@@ -1,0 +1,185 @@
+"""Whole networks in a simulated internet: agents, servers, relays wired to its hosts, and something like WireGuard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from random import Random
+
+from warren.proto.address import Address, Candidate, Origin
+from warren.proto.agent import Agent
+from warren.proto.internet import IP, Host, Internet, Link, Realm
+from warren.proto.lend import Lender
+from warren.proto.nat import Behaviour
+from warren.proto.noise import KeyPair
+from warren.proto.path import Use
+from warren.proto.refusal import Refusal
+from warren.proto.relay import Relay
+from warren.proto.rendezvous import Closed, Opened, Rendezvous
+from warren.proto.states import State
+
+PORT, SERVER_PORT = 51820, 51819
+
+
+class Shell:
+    """What an event loop would be: calls a machine when something comes or its time is there."""
+
+    def __init__(self, internet: Internet) -> None:
+        self.internet = internet
+        self.alive = True
+        self._planned = float("inf")
+
+    def plan(self, timer: float | None) -> None:
+        if timer is None or timer >= self._planned or timer == float("inf"):
+            return
+        self._planned = timer
+        self.internet.at(timer, lambda: self._fire(timer))
+
+    def _fire(self, timer: float) -> None:
+        if timer == self._planned:
+            self._planned = float("inf")
+            if self.alive:
+                self.pump()
+
+    def pump(self) -> None:
+        raise NotImplementedError
+
+
+class Server(Shell):
+    def __init__(self, world: World, number: int, lends: bool) -> None:
+        super().__init__(world.internet)
+        self.world, self.lends = world, lends
+        self.key = KeyPair.of(world.random.randbytes(32))
+        self.host = world.internet.host(world.internet.root, ip_address(f"203.0.113.{number}"))
+        self.place = Address(self.host.ips[0], SERVER_PORT)
+        self.host.heard = self.heard
+        self.carried = 0
+        self.start()
+
+    def start(self) -> None:
+        draw = self.world.random.randbytes
+        lender = Lender(self.place.ip, range(40000, 40400), draw) if self.lends else None
+        self.machine, self.relay, self.alive = Rendezvous(self.key, self.world.links(), draw, lender), Relay(), True
+
+    def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
+        if not self.alive:
+            return
+        if port == SERVER_PORT:
+            self.machine.receive(data, source, now)
+            self.pump()
+        else:
+            sent = self.relay.receive(data, source, port)
+            if not isinstance(sent, Refusal):
+                self.carried += data[:1] == b"\x04"
+                self.host.send(*sent)
+
+    def pump(self) -> None:
+        now = self.internet.now
+        for data, to in self.machine.to_send(now):
+            self.host.send(data, to, SERVER_PORT)
+        for event in self.machine.events():
+            if isinstance(event, Opened):
+                self.relay.open(event.lent)
+            elif isinstance(event, Closed):
+                self.relay.close(event.lent)
+        self.plan(self.machine.next_timer())
+
+
+class Node(Shell):
+    """A host with an agent, and data as WireGuard would send it: to the endpoint that it was last given."""
+
+    def __init__(self, world: World, key: KeyPair, host: Host) -> None:
+        super().__init__(world.internet)
+        self.world, self.key, self.host = world, key, host
+        self.endpoints: dict[bytes, Use] = {}
+        self.got: dict[bytes, float] = {}  # when data last came, by who sent it
+        self.gaps: dict[bytes, float] = {}
+        self.stream: tuple[Node, float] | None = None
+        self.log: list[tuple[float, Use]] = []
+        host.heard = self.heard
+
+    def start(self) -> None:
+        servers = [(server.place, server.key.public) for server in self.world.servers]
+        peers = [node.key.public for node in self.world.nodes if node is not self]
+        self.agent = Agent(self.key, peers, servers, self.world.random.randbytes)
+        self.agent.offer(tuple(Candidate(Origin.HOST, Address(ip, PORT)) for ip in self.host.ips), self.internet.now)
+        self.alive = True
+        self.pump()
+
+    def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
+        if port != PORT:
+            return
+        if data[:1] == b"\x04":
+            who = data[1:33]
+            use = self.endpoints.get(who)
+            if use and use.exclusive and source != use.endpoint:
+                return  # the drop that `exclusive` asks for
+            if who in self.got:
+                self.gaps[who] = max(self.gaps.get(who, 0.0), now - self.got[who])
+            self.got[who] = now
+            if self.alive:
+                self.agent.traffic(who, now)
+                self.plan(self.agent.next_timer())
+        elif self.alive:
+            self.agent.receive(data, source, now)
+            self.pump()
+
+    def pump(self) -> None:
+        now = self.internet.now
+        for data, to in self.agent.to_send(now):
+            self.host.send(data, to, PORT)
+        for use in self.agent.events():
+            self.endpoints[use.peer] = use
+            self.log.append((now, use))
+        self.plan(self.agent.next_timer())
+
+    def talk(self, to: Node, every: float = 0.05) -> None:
+        """Send data to another host from now on."""
+        use = self.endpoints.get(to.key.public)
+        if use and use.endpoint:
+            self.host.send(b"\x04" + self.key.public, use.endpoint, PORT)
+        self.internet.at(self.internet.now + every, lambda: self.talk(to, every))
+
+    def state(self, peer: Node) -> State:
+        return self.agent.paths[peer.key.public].state
+
+    def direct(self, peer: Node) -> bool:
+        return self.state(peer) is State.DIRECT
+
+
+class World:
+    def __init__(self, seed: int = 1, servers: int = 2, relays: int = 1) -> None:
+        self.random = Random(seed)
+        self.internet = Internet(self.random)
+        self.nodes: list[Node] = []
+        self._wanted = (servers, relays)
+        self.servers: list[Server] = []
+        self._number = 0
+
+    def links(self) -> dict[bytes, frozenset[bytes]]:
+        keys = {node.key.public for node in self.nodes}
+        return {key: frozenset(keys - {key}) for key in keys}
+
+    def box(self, behaviour: Behaviour, outer: Realm | None = None) -> Realm:
+        """Put a NAT somewhere; on the internet it has an address of its own."""
+        self._number += 1
+        place = f"198.51.100.{self._number}" if outer is None else f"100.64.0.{self._number}"
+        return self.internet.realm(behaviour, ip_address(place), outer)
+
+    def node(self, realm: Realm | None = None, *ips: str, link: Link | None = None) -> Node:
+        self._number += 1
+        texts = ips or ((f"192.0.2.{self._number}",) if realm is None else (f"192.168.1.{self._number}",))
+        addresses: list[IP] = [ip_address(one) for one in texts]
+        host = self.internet.host(realm or self.internet.root, *addresses, link=link or Link(latency=0.02))
+        made = Node(self, KeyPair.of(self.random.randbytes(32)), host)
+        self.nodes.append(made)
+        return made
+
+    def start(self) -> None:
+        count, relays = self._wanted
+        self.servers = [Server(self, n + 1, n < relays) for n in range(count)]
+        for node in self.nodes:
+            node.start()
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        return self.internet.run(until, seconds)
