@@ -186,8 +186,8 @@ def _crowd(hosts: int, lans: int, portals: int, exceptions: int) -> bytes:
     [(20_000, 0, 10_000, 10_000), (4, 7_000, 15_000, 0), (1_000, 2, 5_000, 50_000), (10, 0, 0, 150_000)],
 )
 def test_a_crowded_file_takes_seconds(hosts: int, lans: int, portals: int, exceptions: int) -> None:
-    start = time.monotonic()
+    start = time.process_time()  # of this process: whatever else the machine does is not judged
     loaded = judged(_crowd(hosts, lans, portals, exceptions))
 
     assert not loaded.ok
-    assert time.monotonic() - start < 30.0
+    assert time.process_time() - start < 30.0

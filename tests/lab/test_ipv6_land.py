@@ -23,6 +23,7 @@ from warren.core.parse import parse
 from warren.lab.faults import break_down, heal
 from warren.lab.lab import Lab, bring_up
 from warren.lab.learn import addresses_of, has_router, solicit
+from warren.lab.spaces import mount
 from warren.lab.topology import client_space, host_space
 from warren.lab.trial import try_all
 from warren.lab.works import memory, on_each
@@ -308,6 +309,7 @@ def downstream() -> dict[str, object]:
     text = DELEGATE.replace("lans: [br-lan]", "lans: [br-lan], downstream: 60")
     lab = bring_up(network_of(HEAD + text + "lab: {links: {r1: {ipv6: false}}}"), None)
     client = client_of(lab)
+    mount("tmpfs", "/var/lib/dhcpcd", "tmpfs")  # where it remembers: not on this machine
     Path("/run/dhcpcd.conf").write_text(ASKS)
     lines = "link add home type veth peer name inside\nlink set home up\nlink set inside up\n"
     lab.spaces.run(client, ("ip", "-batch", "-"), lines)

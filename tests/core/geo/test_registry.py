@@ -81,7 +81,7 @@ def test_an_address_is_told_by_its_row() -> None:
 
 def test_random_files_against_a_plain_reading() -> None:
     random = Random(7)
-    for _ in range(40):
+    for _ in range(10):
         rows = [(random.randrange(1 << 24, 9 << 24), random.randrange(1, 5000)) for _ in range(200)]
         data = "".join(f"ripencc|DE|ipv4|{ip_address(first)}|{size}|2020|allocated\n" for first, size in rows).encode()
         plain = collapse_addresses(
