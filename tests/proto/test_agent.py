@@ -10,8 +10,10 @@ import pytest
 from tests.proto.agents import Node, World
 from tests.proto.theory import meets
 from warren.model.network import Mapping, Ports
+from warren.proto import message
 from warren.proto.address import Address
 from warren.proto.internet import Link
+from warren.proto.message import Agree, Grant, Pong, Probe, Switch
 from warren.proto.nat import Behaviour
 from warren.proto.states import TABLE, Input, State
 
@@ -299,6 +301,27 @@ def test_whatever_comes_agents_go_on() -> None:
     assert len(path.pairs.places) < 5 and len(path.to_send(world.internet.now)) < 5
     world.run(30.0)
     assert both_direct(a, b) and a.endpoints[b.key.public] == use
+
+
+def test_what_a_peer_or_a_server_says_may_still_be_nonsense() -> None:
+    """Authentic, and at the edge of what its fields can hold: no exception, and nothing is sent where nobody is."""
+    world, a, b = pair(CONE, CONE)
+    assert meet(world, a, b, 5.0)
+    path, theirs = a.agent.paths[b.key.public], b.agent.paths[a.key.public]
+    assert theirs.pair
+    last, place = 2**32 - 1, Address.of("224.0.0.1", 9)
+    source = path.use.endpoint
+    assert source
+    for said in (Probe(last), Switch(last, 1, place, place), Agree(last), Pong(place), Switch(last, 0, place, place)):
+        sealed = theirs.pair.seal(message.write(said, last))
+        world.run(4.0)
+        path.receive(sealed, source, world.internet.now)
+        a.pump()
+    path.lend(Grant(b.key.public, place, 1, bytes(32), last), world.internet.now)
+    sent = path.to_send(world.internet.now)
+    world.run(120.0)
+
+    assert place not in {to for _, to in sent} and connected(a, b)
 
 
 # --- the table ------------------------------------------------------------------------------------------------

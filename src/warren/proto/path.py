@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warren.proto import message, packet
-from warren.proto.address import Address
+from warren.proto.address import Address, may_be_probed
 from warren.proto.borrow import Borrowed
 from warren.proto.message import TO_PEER, Agree, Grant, Introduce, Pong, Probe, Switch
 from warren.proto.noise import KeyPair, NoiseError
@@ -33,6 +33,7 @@ MISMATCH = 3.0  # seconds after a change in which the two may be of different op
 HOLDS, HOLD_MOST = 1.0, 60.0  # seconds until a pair that failed is offered again, doubled each time
 STEADY = 60.0  # seconds on one pair after which earlier failures are forgotten
 FAREWELLS = (0.0, 0.3, 0.9)  # seconds at which the peer is told that a pair is left
+LAST = 2**32 - 1  # generation: a peer that claims it has ended what can be agreed with it in this run
 EPOCHS = 8  # runs of a peer that are remembered, so that a server that is behind does not bring one back
 
 
@@ -106,6 +107,8 @@ class Path:
     def lend(self, granted: Grant, now: float) -> None:
         """Take a relay. Of two that work both sides take the one with the smaller address, whichever came first."""
         before = self.relay
+        if not may_be_probed(granted.relay):
+            return
         if before is None or before.failed or str(granted.relay.ip) < str(before.place.ip):
             self._borrow(granted, now)
         elif before.place == granted.relay:
@@ -272,7 +275,7 @@ class Path:
                 return
         elif now < self._first_answer + SETTLES:
             return
-        self._highest += 1
+        self._highest = min(self._highest + 1, LAST)
         self._offer = _Offer(self._highest, best, answer.seen, now)
 
     def _repeat(self, now: float) -> None:
@@ -329,7 +332,7 @@ class Path:
         self.calls = True
 
     def _say_farewell(self, left: Address | None, now: float) -> None:
-        self._highest += 1
+        self._highest = min(self._highest + 1, LAST)
         self._left, self._farewells = left, [now + after for after in FAREWELLS]
 
     def _fail(self, place: Address, now: float) -> None:
