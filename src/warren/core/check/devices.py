@@ -78,16 +78,18 @@ def dialling(subject: Subject) -> Iterator[Diagnostic]:
             if host.name != device.into:
                 yield from _led_on(subject, device, host.name, host.endpoint)
             continue
-        gateways = sorted({publish.gateway for publish in network.publishes if publish.to.host == device.into})
         able = [one.name for one in network.hosts if one.endpoint is not None and one.name != device.into]
+        gateways = sorted({publish.gateway for publish in network.publishes if publish.to.host == device.into})
+        dialled_by = [name for name in gateways if name in able] or able
         says = f"`{device.name}` cannot dial `{device.into}`, which has no endpoint"
         if device.via:
             says = f"`{device.name}` dials `{device.via}`, which has no endpoint"
         elif len(gateways) > 1:
             says += f", and {several(gateways)} publish to it"
-        elif host is not None:
-            says += f", nor the hub `{dialled}`, which has none either"
-        hint = f"Write `via: {(gateways or able)[0]}`." if gateways or able else "Give one of the hosts an `endpoint:`."
+        elif host is not None and host.name != device.into:
+            what = "hub" if host.name == network.hub else "gateway"
+            says += f", nor the {what} `{dialled}`, which has none either"
+        hint = f"Write `via: {dialled_by[0]}`." if dialled_by else "Give one of the hosts an `endpoint:`."
         yield finding("W124", subject.spots(device.at, "via" if device.via else "into"), f"{says}.", hint)
 
 

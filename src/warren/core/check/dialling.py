@@ -60,7 +60,10 @@ def reach(subject: Subject) -> Iterator[Diagnostic]:
         return
     able = [host.name for host in network.hosts if host.endpoint is not None]
     hint = "Give one of them an `endpoint:`" if len(silent) == 2 else "Give all but one of them an `endpoint:`"
-    hint += f", or write `hub: {able[0]}` to let them meet there." if able else ", or one of them, and make it the hub."
+    if able:
+        hint += f", or write `hub: {able[0]}` to let them meet there."
+    else:
+        hint += "." if len(silent) == 2 else ", or give one of them an `endpoint:` and make it the hub."
     says = f"{several([host.name for host in silent])} have no endpoint, so no two of them can dial each other."
     yield finding("W043", silent[0].at or subject.spots(None), says, hint)
 

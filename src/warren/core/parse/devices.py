@@ -12,7 +12,7 @@ from warren.core.parse.hosts import MTU_HIGHEST, MTU_LOWEST, public_key
 from warren.core.parse.names import check_name
 from warren.core.parse.places import host_name, place
 from warren.core.parse.reading import Key, Reading, each, entry, flag, integer, named, nothing, scalar, show, table
-from warren.core.parse.tree import Node, Scalar, Table
+from warren.core.parse.tree import Node, Scalar, Sequence, Table
 from warren.model.key import PublicKey
 from warren.model.network import Device, Place, PlaceKind
 from warren.model.prefix import Address
@@ -87,6 +87,8 @@ def _device(key: Scalar, node: Node, reading: Reading) -> Device | None:
     written = node.by_key if isinstance(node, Table) else {}
     if "key" not in values and ("key" in written or not (isinstance(node, Table) or nothing(node))):
         values["key"] = PublicKey(f"(the broken key of {name})")
+    if not values.get("reach") and _says_something(written.get("reach")):
+        values["reach"] = (Place(PlaceKind.HOST, values["into"]),)  # what is written there is wrong, and that was noted
     return Device(
         name=name,
         key=values.get("key", PublicKey("")),
@@ -98,3 +100,7 @@ def _device(key: Scalar, node: Node, reading: Reading) -> Device | None:
         mtu=values.get("mtu"),
         at=key.where,
     )
+
+
+def _says_something(node: Node | None) -> bool:
+    return bool(node.items) if isinstance(node, Sequence) else node is not None and not nothing(node)

@@ -64,7 +64,14 @@ def blocked(node: Node, what: str, reading: Reading) -> bool | None:
 
 def source(node: Node, what: str, reading: Reading) -> str | None:
     """Read `kept` or the host whose address the packet comes out with."""
-    return "kept" if _is_word(node, "kept") else host_name(node, what, reading)
+    if _is_word(node, "kept"):
+        return "kept"
+    if isinstance(node, Scalar) and node.text not in reading.hosts:
+        hint = reading.nearest(node.text, ["kept", *reading.hosts])
+        if hint == "Did you mean `kept`?":
+            reading.note("W016", node.where, f"{what} cannot be {show(node.text)}.", hint)
+            return None
+    return host_name(node, what, reading)
 
 
 def _is_word(node: Node, wanted: str) -> bool:

@@ -16,6 +16,13 @@ from warren.model.key import PublicKey, SecretRef
 from warren.model.state import HostState, Peer, WgInterface
 
 SECRET_MODE = 0o600
+PARTS = {  # of a state, as people would call them
+    "dns": "resolvers",
+    "forget": "end of flows that began before",
+    "lan_addresses": "addresses on LANs",
+    "services": "services that run beside the tunnels",
+    "sysctls": "kernel settings",
+}
 IDENTITY = ("host", "owner", "backend", "interfaces")  # what every target speaks of
 
 
@@ -102,7 +109,7 @@ def unspoken(state: HostState, target: str, spoken: Iterable[str]) -> Iterator[U
         if field.name in known or not value or value == field.default:
             continue
         yield Unsaid(
-            f"{field.name} of {state.host}",
+            f"{PARTS.get(field.name, field.name)} of {state.host}",
             f"{target} has no way to say it",
             "run `warren apply` there instead, or see to it by other means",
         )

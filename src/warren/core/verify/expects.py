@@ -43,7 +43,7 @@ def families_of(world: World, lock: Lock, expect: Expect) -> tuple[Family, ...]:
     if expect.families is not None:
         return expect.families
     place, target = expect.source_place, expect.target
-    possible = families_at(expect.arrives)
+    possible = families_at(expect)
     return tuple(family for family in possible if probe_of(world, lock, place, target, family) is not None)
 
 

@@ -105,14 +105,16 @@ def _has(world: World, lock: Lock, spot: Spot, family: Family) -> bool:
     return True
 
 
-def families_at(arrives: bool | Place | None) -> tuple[Family, ...]:
-    """List the families in which packets can arrive at a place: that of its address, where it is written with one."""
-    prefix = arrives.prefix if isinstance(arrives, Place) else None
-    return FAMILIES if prefix is None else (family_of(prefix),)
+def families_at(expect: Expect) -> tuple[Family, ...]:
+    """List the families in which packets can arrive: that of the address, where one is written in `arrives` or `to`."""
+    for place in (expect.arrives, expect.target.place):
+        if isinstance(place, Place) and place.prefix is not None:
+            return (family_of(place.prefix),)
+    return FAMILIES
 
 
 def probes_of(world: World, lock: Lock, expect: Expect) -> tuple[tuple[Family, Probe], ...]:
     """Make an expectation's packets: one for each family it names, or that both ends have, and where it arrives."""
-    wanted = expect.families or families_at(expect.arrives)
+    wanted = expect.families or families_at(expect)
     made = ((family, probe_of(world, lock, expect.source_place, expect.target, family)) for family in wanted)
     return tuple((family, probe) for family, probe in made if probe is not None)
