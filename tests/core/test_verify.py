@@ -97,7 +97,9 @@ def test_every_family_that_both_ends_have_is_asked() -> None:
         expect("nyc.eth2", "paris.wlan0", arrives=True),
         expect("nyc.eth2", "1.1.1.1", exit="paris"),
         expect(CHAIN, "1.1.1.1", exit="tokyo"),
-        expect("nyc.eth2", "paris.192.168.22.50", arrives=True),  # an address is of one family, whatever its LAN has
+        expect(
+            "nyc.eth2", "paris.wlan0=192.168.22.50/32", arrives=True
+        ),  # an address is of one family, whatever its LAN has
     )
     asked = [verdict.family for verdict in judge(Walked(network)) if verdict.kind is Kind.EXPECT]
 
