@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.core.sets import read_sets
 from warren.core.diagnostics import CODES
 from warren.core.load import load
 from warren.core.parse import tree
@@ -38,7 +39,7 @@ def test_findings_read_as_written_down(name: str) -> None:
 
 
 def _says(name: str, lock: bytes | None) -> str:
-    loaded = load((GOLDEN / f"{name}.yaml").read_bytes(), lock, f"{name}.yaml")
+    loaded = load((GOLDEN / f"{name}.yaml").read_bytes(), lock, f"{name}.yaml", sets=read_sets)
     return loaded.text() or "(nothing)\n"
 
 
@@ -72,9 +73,9 @@ def test_a_host_has_tables_for_ninety_nine_next_hops() -> None:
 def test_the_same_is_found_where_libyaml_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's own YAML parser is less strict about `[fd77::]` and places a bad escape one character later."""
     data = (GOLDEN / f"{name}.yaml").read_bytes()
-    found = load(data, None, name).diagnostics
+    found = load(data, None, name, sets=read_sets).diagnostics
     monkeypatch.setattr(tree, "_LOADER", yaml.SafeLoader)
-    slowly = load(data, None, name).diagnostics
+    slowly = load(data, None, name, sets=read_sets).diagnostics
 
     assert [(one.code, one.where.line, one.says) for one in slowly] == [
         (one.code, one.where.line, one.says) for one in found

@@ -69,12 +69,13 @@ def _after_a_look(file: str, host: str) -> Loaded:
     from warren.core.parse import parse
     from warren.core.parse.tree import MAX_BYTES
     from warren.sys.followed import prefixes_here
+    from warren.sys.sets import read_sets
 
     data = read_file(file, MAX_BYTES)
     before = _before(lock_name(file))
     draft = parse(data, file).network
     seen = follow(draft, before, host, prefixes_here()) if draft is not None else before
-    loaded = load(data, render_lock(seen).encode(), file)
+    loaded = load(data, render_lock(seen).encode(), file, sets=read_sets(file))
     return replace(loaded, locked=loaded.lock == before)
 
 

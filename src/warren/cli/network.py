@@ -23,6 +23,7 @@ from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.sys.errors import HostError
 from warren.sys.lock_file import lock_path
+from warren.sys.sets import read_sets
 
 LOCK_FINDINGS = ("W100", "W101")  # there is no lock; it is out of date
 
@@ -37,7 +38,7 @@ def read_network(file: str, make_key: Callable[[str], PublicKey] | None = None) 
         if not isinstance(error.__context__, FileNotFoundError):
             raise
         lock_data = None
-    return load(data, lock_data, file, make_key, path)
+    return load(data, lock_data, file, make_key, path, read_sets(file))
 
 
 def open_network(

@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("W13", "Delegated prefixes"),
     ("W14", "Mapped LANs"),
     ("W15", "Rendering for other machines"),
+    ("W17", "Countries and lists"),
 )
 
 CODES: dict[str, Code] = {
@@ -847,6 +848,66 @@ CODES: dict[str, Code] = {
         "usual port, WireGuard's own ports and what `except:` names: all else goes away to where `all` leads.",
         "publish: [{at: cloud, to: home, ports: all}]   # and sshd of cloud listens on 2200",
         "Name in `except:` every port that the gateway needs itself, before the files are used there.",
+    ),
+    # --- countries and lists -----------------------------------------------------------------------------
+    "W170": Code(
+        ERROR,
+        "a country or list whose addresses are not here",
+        "The addresses of a country come from the registries' files on this machine, those of a list from its file. "
+        "Without them warren cannot know what leaves directly, and does nothing rather than guess.",
+        "portals:\n  - {from: laptop, exit: cloud, except: [country:FR]}   # before the first `warren geo update`",
+        "Run `warren geo update` (or `warren geo update --from FILE` without a network), or correct the list's path.",
+    ),
+    "W171": Code(
+        ERROR,
+        "a country that there is not",
+        "A country is two capital letters (ISO 3166), and at least one registry must have given it addresses.",
+        "portals:\n  - {from: laptop, exit: cloud, except: [country:UK]}   # it is GB",
+        "`warren geo countries` lists the countries that have addresses, `warren geo which ADDR` names an address's.",
+    ),
+    "W172": Code(
+        ERROR,
+        "a list that the file does not name",
+        "Every list that a portal names stands under `lists:` with its file.",
+        "portals:\n  - {from: laptop, exit: cloud, except: [list:work]}",
+        "Add it to `lists:`, for instance `lists: {work: work.txt}`.",
+    ),
+    "W173": Code(
+        ERROR,
+        "a list without addresses",
+        "Nothing in the list's file is a public address: private and reserved ranges are never part of a list.",
+        "lists: {work: /dev/null}",
+        "Write one prefix a line into its file. A private prefix stands in `except:` or `only:` itself.",
+    ),
+    "W174": Code(
+        ERROR,
+        "a portal with `except:` and `only:`",
+        "`except:` names what leaves directly, and `only:` what does not. Together they would need an order.",
+        "portals:\n  - {from: laptop, exit: cloud, except: [country:FR], only: [country:US]}",
+        "Keep one of the two.",
+    ),
+    "W175": Code(
+        ERROR,
+        "a portal that is left with nothing",
+        "What `except:` and `only:` leave to the portal is empty, so all that enters it would leave directly.",
+        "portals:\n  - {from: laptop, exit: cloud, only: []}",
+        "Name destinations that the portal is to carry, or delete it.",
+    ),
+    "W176": Code(
+        WARNING,
+        "a family that leaves directly altogether",
+        "`only:` takes what it names and nothing else. Where it names nothing of one family, all of that family leaves "
+        "by the uplink, and most services are reached by either.",
+        "lists: {work: ipv4-only.txt}\nportals:\n  - {from: laptop, exit: cloud, only: [list:work]}",
+        "Write `family: ipv4` if that is meant, or name destinations of both families.",
+    ),
+    "W177": Code(
+        WARNING,
+        "a country or list that may lack something",
+        "A registry's file is missing on this machine, or lines of a list were not understood. What is missing goes "
+        "through the exit where it is excepted, and leaves directly where it is all that `only:` names.",
+        "lists: {work: work.txt}   # with lines that are no addresses",
+        "Run `warren geo update`, or correct the lines.",
     ),
 }
 

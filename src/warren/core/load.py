@@ -13,6 +13,7 @@ from warren.core.lockfile import lock_name, parse_lock
 from warren.core.maps import settled
 from warren.core.parse import parse
 from warren.core.parse.spots import Spots
+from warren.core.sets import ReadSet, fill
 from warren.core.source import Source, decode_leniently
 from warren.model.diagnostic import Diagnostic
 from warren.model.key import PublicKey
@@ -50,16 +51,20 @@ def load(
     file: str,
     make_key: Callable[[str], PublicKey] | None = None,
     lock_file: str = "",
+    sets: ReadSet | None = None,
 ) -> Loaded:
     """Read a network file and its lock file (None: there is none), and judge both.
 
     `lock_file` is where the lock lies, if that is not beside the file as it is named (a link).
+    `sets` gives the contents of the countries and lists that portals name; without it, naming one is an error.
     `make_key` gives hosts and devices a key that have none in the file, as the lab does; otherwise that is an error.
     """
     parsed = parse(data, file)
     draft = parsed.draft
     if draft is not None and make_key is not None:
         draft = _with_keys(draft, make_key)
+    if draft is not None:
+        draft = fill(draft, sets)
     found = parsed.diagnostics
     if draft is not None:
         found = in_order((*found, *_beyond(found, check_network(draft, parsed.spots))))

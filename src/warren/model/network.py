@@ -157,13 +157,46 @@ class IfDown(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SetUse:
+    """`country:CN` or `list:NAME` where a portal names destinations; `index` is its place in `except:` or `only:`."""
+
+    name: str
+    index: int = 0
+    at: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """A list of prefixes that the file names under `lists:`; `path` is relative to the network file."""
+
+    name: str
+    path: str
+    at: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """What a `SetUse` stands for: the fewest prefixes that hold its addresses, IPv4 first, none of them special.
+
+    `missing` says why its contents could not be had, and `doubt` why they may lack something; `remedy` is for either.
+    """
+
+    name: str
+    prefixes: tuple[Prefix, ...] = ()
+    missing: str = ""
+    doubt: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Portal:
     """Traffic that comes in at `source` leaves by the uplink of `exit`, through each host of `via` in turn.
 
     `families` are those the portal claims: where the overlay or the exit lacks one of them, its traffic is
     rejected with ICMP. A family not claimed (`family:` was written) is left as it was without the portal.
-    `exceptions` are prefixes that keep leaving directly. `delegated`: a delegate implies it, and neither end rewrites
-    its source.
+    `exceptions` are prefixes that keep leaving directly, and `excepted` countries and lists that do; with `only`,
+    everything else does, and it is empty where it is not written. `delegated`: a delegate implies it, and neither end
+    rewrites its source.
     """
 
     source: Place
@@ -175,6 +208,18 @@ class Portal:
     if_down: IfDown = IfDown.BLOCK
     delegated: bool = False
     at: Where | None = None
+    excepted: tuple[SetUse, ...] = ()
+    only: tuple[Prefix | SetUse, ...] = ()
+
+    @property
+    def uses(self) -> tuple[SetUse, ...]:
+        """The countries and lists that it names."""
+        return (*self.excepted, *(one for one in self.only if isinstance(one, SetUse)))
+
+    @property
+    def by_marks(self) -> bool:
+        """Whether some of its destinations are exempted by marks, which a lost firewall table does not lend."""
+        return bool(self.excepted or self.only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,12 +442,24 @@ class Network:
     devices: tuple[Device, ...] = ()
     publishes: tuple[Publish, ...] = ()
     delegates: tuple[Delegate, ...] = ()
+    lists: tuple[ListFile, ...] = ()
+    named: tuple[NamedSet, ...] = ()
     file: str = "network.yaml"
 
     @cached_property
     def by_name(self) -> dict[str, Host]:
         """Hosts by name."""
         return {host.name: host for host in self.hosts}
+
+    @cached_property
+    def named_by_name(self) -> dict[str, NamedSet]:
+        """The countries and lists that portals name, by name."""
+        return {one.name: one for one in self.named}
+
+    def named_prefixes(self, name: str, family: Family) -> tuple[Prefix, ...]:
+        """Give the addresses of a country or list; none if its contents were not given."""
+        held = self.named_by_name.get(name)
+        return tuple(prefix for prefix in held.prefixes if prefix.version == family) if held is not None else ()
 
     @property
     def families(self) -> tuple[Family, ...]:

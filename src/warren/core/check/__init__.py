@@ -19,6 +19,7 @@ from warren.core.check import (
     maps,
     portals,
     publishes,
+    sets,
     sources,
 )
 from warren.core.check.locked import locked
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     *addresses.CHECKS,
     *maps.CHECKS,
     *portals.CHECKS,
+    *sets.CHECKS,
     *sources.CHECKS,
     *publishes.CHECKS,
     *delegates.CHECKS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import count
 
 from warren.core.check.nesting import Holders
 from warren.core.check.subject import Check, Subject, family_name, finding
@@ -103,8 +104,10 @@ def exceptions(subject: Subject) -> Iterator[Diagnostic]:
     for portal in subject.network.portals:
         if not portal.exceptions:
             continue
-        written = Holders((prefix, at) for at, prefix in enumerate(portal.exceptions))
-        for at, prefix in enumerate(portal.exceptions):
+        named = {use.index for use in portal.excepted}
+        held = tuple(zip(portal.exceptions, (at for at in count() if at not in named), strict=False))
+        written = Holders(held)
+        for prefix, at in held:
             why, hint = _never_matches(subject, portal, prefix) or _said_already(written, prefix, at)
             if why:
                 says = f"The exception `{prefix}` can never match: {why}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from warren.core.compile.here import Here
 from warren.core.compile.portals import identity
 from warren.model.mapped import MappedPrefix
-from warren.model.network import PlaceKind
+from warren.model.network import PlaceKind, Portal, SetUse
 from warren.model.prefix import PRIVATE, Family, Prefix, covers
 from warren.model.state import ForgetFlows
 
@@ -27,11 +27,20 @@ def flows_to_forget(here: Here) -> tuple[ForgetFlows, ...]:
                 seen = here.fabric.seen(here.host.name, prefix)
                 known_as = f" as {seen}" if seen != prefix else ""
                 reason = f"portal {identity(way.portal)} by {', '.join(way.hops[1:])}{known_as}"
-                found[ForgetFlows(prefix, reason)] = None
+                found[ForgetFlows(prefix, reason + _named(way.portal))] = None
+                if way.portal.by_marks:  # those that left directly have the uplink's mark, and may be exempted no more
+                    found[ForgetFlows(prefix, reason + _named(way.portal), except_mark=0)] = None
     for pair in here.mapped:
         for destination in _tunnelled(here, pair):
             found[ForgetFlows(pair.own, f"known as {pair.seen}", destination=destination)] = None
     return tuple(found)
+
+
+def _named(portal: Portal) -> str:
+    """Say what a portal exempts by name: flows go on when a set's contents change, and end when the names do."""
+    if portal.only:
+        return " only " + ", ".join(one.name if isinstance(one, SetUse) else str(one) for one in portal.only)
+    return " except " + ", ".join(use.name for use in portal.excepted) if portal.excepted else ""
 
 
 def _tunnelled(here: Here, pair: MappedPrefix) -> tuple[Prefix, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 from warren.core.diagnostics import finding, has_errors, in_order
 from warren.core.parse.addresses import overlay_prefix
 from warren.core.parse.delegates import DELEGATE_KEYS, delegates
+from warren.core.parse.destinations import LISTS
 from warren.core.parse.devices import DEVICE_KEYS, devices
 from warren.core.parse.expects import EXPECT_KEYS, WHEN_KEYS, expects
 from warren.core.parse.hosts import HOST_KEYS, LAN_KEYS, hosts
@@ -42,6 +43,7 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
     "devices": Key(devices),
     "hub": Key(_hub),
     "delegate": Key(delegates),
+    "lists": LISTS,
     "portals": Key(portals),
     "publish": Key(publishes),
     "expect": Key(expects),
@@ -139,5 +141,6 @@ def _network(root: Table, reading: Reading) -> Network | None:
         lab=values.get("lab"),
         delegates=values.get("delegate", ()),
         devices=values.get("devices", ()),
+        lists=values.get("lists", ()),
         file=reading.file,
     )

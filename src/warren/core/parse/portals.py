@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from warren.core.parse.addresses import prefix
+from warren.core.parse.destinations import destinations
 from warren.core.parse.places import exit_host, host_name, place
-from warren.core.parse.reading import Key, Reading, each, entry, later, show, word
-from warren.core.parse.tree import Node, Scalar, Table
-from warren.model.network import IfDown, Nat, PlaceKind, Portal
+from warren.core.parse.reading import Key, Reading, each, entry, nothing, word
+from warren.core.parse.tree import Node, Scalar, Sequence, Table
+from warren.model.network import IfDown, Nat, PlaceKind, Portal, SetUse
 from warren.model.prefix import FAMILIES, Family, Prefix
 
 FAMILY_WORDS: dict[str, tuple[Family, ...]] = {
@@ -16,20 +17,6 @@ FAMILY_WORDS: dict[str, tuple[Family, ...]] = {
     Family.IPV6.word: (Family.IPV6,),
     "both": FAMILIES,
 }
-# Lists of addresses that later versions know by name.
-NAMED_LISTS = ("country", "list", "asn", "domain")
-
-
-def exception(node: Node, what: str, reading: Reading) -> Prefix | None:
-    """Read a prefix that keeps leaving directly; countries and other lists are for a later version."""
-    named = node.text.partition(":")[0] if isinstance(node, Scalar) else ""
-    if isinstance(node, Table) and node.pairs:
-        named = node.pairs[0][0].text
-    if named in NAMED_LISTS:
-        written = show(node.text) if isinstance(node, Scalar) else f"`{named}:`"
-        later(node.where, f"exceptions such as {written}", reading)
-        return None
-    return prefix(node, what, reading)
 
 
 def if_down(node: Node, what: str, reading: Reading) -> IfDown | None:
@@ -42,11 +29,21 @@ def if_down(node: Node, what: str, reading: Reading) -> IfDown | None:
     return chosen
 
 
+def only(node: Node, what: str, reading: Reading) -> tuple[Prefix | SetUse, ...] | None:
+    """Read the only destinations that a portal takes; none at all would be a portal for nothing."""
+    if nothing(node) or (isinstance(node, Sequence) and not node.items):
+        says = "`only:` names no destination, so the portal would carry nothing."
+        reading.note("W175", node.where, says, "Write for instance `only: [country:US]`, or delete the portal.")
+        return None
+    return destinations(node, what, reading)
+
+
 PORTAL_KEYS: dict[str, Key[Any]] = {
     "from": Key(place, required=True),
     "exit": Key(exit_host, required=True),
     "via": Key(each(host_name, single=True)),
-    "except": Key(each(exception, single=True)),
+    "except": Key(destinations),
+    "only": Key(only),
     "family": Key(word(FAMILY_WORDS)),
     "nat": Key(word({value.value: value for value in Nat})),
     "if_down": Key(if_down),
@@ -70,14 +67,31 @@ def portal(node: Node, what: str, reading: Reading) -> Portal | None:
         return None
     if len(reading.found) > before and len(values.get("via", ())) != _written(node, "via"):
         return None
+    written = node.by_key if isinstance(node, Table) else {}
+    if "except" in values and "only" in values:
+        says = "`except:` and `only:` stand in one portal, and each says what the other would."
+        hint = "Keep one: `only:` takes what it names and nothing else."
+        reading.note("W174", written["only"].where, says, hint)
+        return None
+    named = _indexed(values.get("except", ()), written.get("except"))
     return Portal(
         source=source,
         exit=values["exit"],
         via=values.get("via", ()),
-        exceptions=values.get("except", ()),
+        exceptions=tuple(one for one in named if not isinstance(one, SetUse)),
+        excepted=tuple(one for one in named if isinstance(one, SetUse)),
+        only=_indexed(values.get("only", ()), written.get("only")),
         families=values.get("family", FAMILIES),
         nat=values.get("nat", Nat.AUTO),
         at=node.where,
+    )
+
+
+def _indexed(named: tuple[Prefix | SetUse, ...], node: Node | None) -> tuple[Prefix | SetUse, ...]:
+    """Say of each set at which place it was written, whatever could not be read before it."""
+    places = {item.where: at for at, item in enumerate(node.items)} if isinstance(node, Sequence) else {}
+    return tuple(
+        replace(one, index=places.get(one.at, 0)) if isinstance(one, SetUse) and one.at else one for one in named
     )
 
 

@@ -27,7 +27,7 @@ PATIENCE = 50_000  # names that one run compares with misspelt ones: guesses cos
 SHOWN = 44  # characters of a text from the file that a message repeats
 
 # Words of the language of network files that this version does not have (issue: refused, never ignored).
-LATER = frozenset(("rendezvous", "lists", "knock", "dns", "dhcp", "wifi", "resolves"))
+LATER = frozenset(("rendezvous", "knock", "dns", "dhcp", "wifi", "resolves"))
 
 
 @dataclass
@@ -53,6 +53,7 @@ class Reading:
     devices: dict[str, str] = field(default_factory=dict)  # by name, the host each one's tunnel ends at
     nats: dict[str, Where] = field(default_factory=dict)
     delegates: list[Delegate] = field(default_factory=list)
+    lists: dict[str, Where] = field(default_factory=dict)
     patience: int = PATIENCE
 
     def note(self, code: str, where: Where, says: str, hint: str) -> None:

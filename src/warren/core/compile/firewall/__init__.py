@@ -1,9 +1,11 @@
 """The nft table of a network on one host: it can only close, repair sources, and lend marks.
 
 What the rules of routing decide, this table holds to by a second, independent way: traffic is judged by where
-it *came in*. Losing the table loses no fence that routing needs, except for MAC portals, which it marks.
+it *came in*. Losing the table loses no fence that routing needs, except for MAC portals, which it marks. What
+countries and lists exempt from a portal goes through its exit then.
 
-    prerouting   marks: outer packets, flows that came in by the uplink, MAC portals; who may send what
+    prerouting   marks: outer packets, flows that came in by the uplink, MAC portals, exempted destinations; who may
+                 send what
     output       replies of the host leave by the uplink, or the gateway, that their flow came in by
     mapped       what is for a LAN's mapped prefix goes to the LAN's own
     publish      at a gateway: what is published is sent on into a tunnel, and what the gateway needs itself is not
@@ -16,6 +18,7 @@ it *came in*. Losing the table loses no fence that routing needs, except for MAC
 
 from __future__ import annotations
 
+from warren.core.compile.firewall.exempt import country_sets
 from warren.core.compile.firewall.forward import forward_chains
 from warren.core.compile.firewall.ingress import ingress_chains
 from warren.core.compile.firewall.leaving import leaving_chains
@@ -29,7 +32,7 @@ def lay_firewall(here: Here, name: str) -> Table:
     """Lay out the table of one network on one host."""
     return Table(
         name=name,
-        sets=named_sets(here),
+        sets=named_sets(here) + country_sets(here),
         chains=tuple(
             chain
             for chain in (*ingress_chains(here), *publish_chains(here), *forward_chains(here), *leaving_chains(here))

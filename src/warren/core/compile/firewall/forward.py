@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.compile.firewall.exempt import LENT
 from warren.core.compile.firewall.guests import guest_chains, judge_guests, to_guests
 from warren.core.compile.firewall.publish import let_in
 from warren.core.compile.firewall.sets import (
@@ -20,6 +21,7 @@ from warren.core.compile.firewall.sets import (
     source,
     to,
 )
+from warren.core.compile.firewall.sources import by_specificity, source_matches
 from warren.core.compile.here import Here
 from warren.core.compile.portals import identity
 from warren.model.firewall import (
@@ -31,12 +33,9 @@ from warren.model.firewall import (
     CtState,
     CtStatus,
     Drop,
-    EtherSource,
     Goto,
     Hook,
     Jump,
-    Match,
-    NfProto,
     NftRule,
     Reject,
     Return,
@@ -61,7 +60,7 @@ def forward_chains(here: Here) -> Iterator[Chain]:
             out = leaves_by(here.device(gateway))
             rules.append(rule(CtDirection("reply"), by_gateway, out, Return(), why=f"answers to who came by {gateway}"))
     for number, way in guarded:
-        for matches in _source_matches(way):
+        for matches in source_matches(way):
             rules.append(rule(*matches, Goto(f"guard_{number}"), why=f"portal {identity(way.portal)}"))
     yield Chain("forward", tuple(rules), Hook("filter", "forward", OUR_MANGLE))
     for number, way in guarded:
@@ -69,31 +68,6 @@ def forward_chains(here: Here) -> Iterator[Chain]:
     yield Chain("from_tunnels", tuple(_from_tunnels(here)))
     yield from guest_chains(here)
     yield Chain("from_uplink", tuple(_from_uplink(here)))
-
-
-def by_specificity(here: Here) -> list[Way]:
-    """Sort the portals that forward traffic: a MAC, then the longest prefix, then LANs."""
-    order = {PlaceKind.MAC: 0, PlaceKind.PREFIX: 1, PlaceKind.LAN: 2}
-    ways = [way for way in here.entering if way.portal.source.kind in order]
-
-    def key(way: Way) -> tuple[int, int]:
-        prefix = way.portal.source.prefix
-        return order[way.portal.source.kind], -prefix.prefixlen if prefix is not None else 0
-
-    return sorted(ways, key=key)
-
-
-def _source_matches(way: Way) -> Iterator[tuple[Match, ...]]:
-    """Give the matches that hold a portal's source, one tuple for each rule that is needed."""
-    portal = way.portal
-    lan = came_by(portal.source.lan)
-    families = (NfProto(portal.families[0]),) if len(portal.families) == 1 else ()
-    if portal.source.kind is PlaceKind.MAC:
-        yield (lan, EtherSource((portal.source.mac,)), *families)
-    elif portal.source.prefix is None:
-        yield (lan, *families)
-    elif portal.source.prefix.version in portal.families:
-        yield (lan, source(Family(portal.source.prefix.version), (portal.source.prefix,)))
 
 
 def _guard(here: Here, way: Way) -> Iterator[NftRule]:
@@ -106,6 +80,8 @@ def _guard(here: Here, way: Way) -> Iterator[NftRule]:
         exceptions = tuple(prefix for prefix in way.portal.exceptions if prefix.version == family)
         if exceptions:
             yield rule(to(family, exceptions), Return(), why="excepted: leaves directly")
+    if way.portal.by_marks:
+        yield rule(LENT, Return(), why="exempted: leaves directly")
     yield rule(Counter(), Reject(), why=f"leaves by {device} or not at all")
 
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.devices import any_address
+from warren.core.compile.firewall.exempt import (
+    LENT,
+    exempt_chain,
+    exempt_chains,
+    exempt_entering,
+    exempt_own,
+)
 from warren.core.compile.firewall.guests import judge_guests
 from warren.core.compile.firewall.publish import admitted
 from warren.core.compile.firewall.sets import (
@@ -73,6 +80,7 @@ def ingress_chains(here: Here) -> Iterator[Chain]:
         yield Chain("by_uplink", tuple(_by_uplink(here)))
     for number, way in _mac_ways(here):
         yield Chain(f"mark_mac_{number}", tuple(_mark_mac(here, way)))
+    yield from exempt_chains(here)
     if here.exits_own_traffic or here.gateways:
         yield Chain("output", tuple(_output(here)), Hook("route", "output", OUR_MANGLE))
     yield Chain("input", tuple(_input(here)), Hook("filter", "input", OUR_MANGLE))
@@ -127,6 +135,7 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
             Goto(f"mark_mac_{number}"),
             why=f"portal {identity(way.portal)}",
         )
+    yield from exempt_entering(here)
 
 
 def _from(here: Here, peer: str) -> str:
@@ -184,6 +193,9 @@ def _mark_mac(here: Here, way: Way) -> Iterator[NftRule]:
         exceptions = tuple(prefix for prefix in way.portal.exceptions if prefix.version == family)
         if exceptions:
             yield rule(to(family, exceptions), MARK_UPLINK, Return(), why="excepted: leaves directly")
+    if way.portal.by_marks:
+        yield rule(Jump(exempt_chain(here, way)))
+        yield rule(LENT, Return(), why="exempted: leaves directly")
     yield rule(FibType("daddr", "unicast", negate=True), Return())
     yield rule(SetMark(MARK_MASK, here.ledger.mark(mac_mark(identity(way.portal)))))
 
@@ -206,6 +218,7 @@ def _output(here: Here) -> Iterator[NftRule]:
             Return(),
             why=f"who came by {gateway} is answered by it",
         )
+    yield from exempt_own(here)
     for way in here.entering:
         if way.portal.source.kind is PlaceKind.HOST:
             for family in way.portal.families:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from warren.core.compile.firewall.forward import by_specificity, exit_sources
+from warren.core.compile.firewall.exempt import exempt_source
+from warren.core.compile.firewall.forward import exit_sources
 from warren.core.compile.firewall.guests import keep_source, masquerade_guests
 from warren.core.compile.firewall.publish import sources_of_clients
 from warren.core.compile.firewall.sets import (
@@ -21,6 +22,7 @@ from warren.core.compile.firewall.sets import (
     source,
     to,
 )
+from warren.core.compile.firewall.sources import by_specificity
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import mac_mark
 from warren.core.compile.portals import identity
@@ -167,6 +169,7 @@ def _srcnat(here: Here) -> Iterator[NftRule]:
     yield from keep_source(here)
     yield from sources_of_clients(here)
     yield rule(LEAVES_BY_TUNNEL, Jump("repair"))
+    yield from exempt_source(here)
     for family in here.carried:
         for device, sources in exit_sources(here, family, translated=True):
             yield rule(came_by(device), leaves_by(here.host.uplink), source(family, sources), Masquerade())

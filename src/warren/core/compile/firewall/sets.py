@@ -29,7 +29,7 @@ SAVE_PORTAL = SetCtMark(MARK_MASK, PORTAL_MARK)
 UNMARKED = Mark(MARK_MASK, 0)
 OWN_TCP, OWN_UDP, OPEN_UDP = SetRef("own_tcp"), SetRef("own_udp"), SetRef("open_udp")
 DHCP_CLIENTS = {68, 546}  # RFC 2131 section 4.1, RFC 8415 section 7.2
-_TYPE = {Family.IPV4: SetType.IPV4, Family.IPV6: SetType.IPV6}
+FAMILY_TYPE = {Family.IPV4: SetType.IPV4, Family.IPV6: SetType.IPV6}
 
 
 def named_sets(here: Here) -> tuple[Set, ...]:
@@ -37,8 +37,8 @@ def named_sets(here: Here) -> tuple[Set, ...]:
     sets = [Set(TUNNELS.name, SetType.IFNAME, here.devices)]
     for family in here.usable:
         sets += [
-            Set(near(family).name, _TYPE[family], near_prefixes(here, family)),
-            Set(ours(family).name, _TYPE[family], our_sources(here, family)),
+            Set(near(family).name, FAMILY_TYPE[family], near_prefixes(here, family)),
+            Set(ours(family).name, FAMILY_TYPE[family], our_sources(here, family)),
         ]
     return (*sets, *own_sockets(here))
 

@@ -1,0 +1,136 @@
+"""Checks of the countries and lists that portals name, and of what `only:` leaves to a portal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from warren.core.check.subject import Check, Subject, family_name, finding
+from warren.core.geo.special import SPECIAL
+from warren.core.sets import exempted
+from warren.model.diagnostic import Diagnostic, Where
+from warren.model.network import NamedSet, Portal, SetUse
+from warren.model.prefix import Family, covers, family_of, span_of, subtract
+
+_UNKNOWN = NamedSet("")
+
+
+def contents(subject: Subject) -> Iterator[Diagnostic]:
+    """Each country and list that a portal names has addresses; those that are not here can be had."""
+    for portal in subject.network.portals:
+        for use in portal.uses:
+            held = subject.network.named_by_name.get(use.name)
+            if held is None:
+                continue
+            where = spot(subject, portal, use)
+            if held.missing:
+                yield finding("W170", where, f"`{use.name}` cannot be had: {held.missing}.", held.remedy)
+            elif not held.prefixes:
+                yield _nothing(use, where)
+            elif held.doubt:
+                yield finding("W177", where, f"`{use.name}` may lack something: {held.doubt}.", held.remedy)
+
+
+def spot(subject: Subject, portal: Portal, use: SetUse) -> Where:
+    """Find where a portal names a set."""
+    return subject.portal_spot(portal, "only" if portal.only else "except", use.index)
+
+
+def _nothing(use: SetUse, where: Where) -> Diagnostic:
+    kind, _, name = use.name.partition(":")
+    if kind == "country":
+        says = f"No registry gave an address to a country `{name}`."
+        return finding("W171", where, says, "`warren geo countries` lists those that have addresses.")
+    says = f"The list `{name}` holds no public address."
+    return finding("W173", where, says, "Write one prefix a line into its file, or take the list out of the portal.")
+
+
+def twice(subject: Subject) -> Iterator[Diagnostic]:
+    """A set that stands in a portal a second time says nothing new."""
+    for portal in subject.network.portals:
+        seen: set[str] = set()
+        for use in portal.uses:
+            if use.name in seen:
+                says = f"`{use.name}` stands there twice."
+                yield finding("W074", spot(subject, portal, use), says, "Delete it.")
+            seen.add(use.name)
+
+
+def effect(subject: Subject) -> Iterator[Diagnostic]:
+    """What a set exempts is a part of what the portal carries, and something is left to it."""
+    network = subject.network
+    for portal in network.portals:
+        if not portal.uses and not portal.only:
+            continue
+        if any(not network.named_by_name.get(use.name, _UNKNOWN).prefixes for use in portal.uses):
+            continue  # said above; what is left without it says nothing
+        claimed = claims(portal)
+        for use in portal.uses:
+            families = {family_of(prefix) for prefix in network.named_by_name[use.name].prefixes}
+            if not families & set(claimed):
+                says = f"`{use.name}` holds no {family_name(claimed[0])}, and the portal carries nothing else."
+                yield finding("W074", spot(subject, portal, use), says, "Delete it, or correct `family:`.")
+        left = {
+            family: subtract([span_of(family.everything)], (*exempted(network, portal, family).spans, *SPECIAL[family]))
+            for family in claimed
+        }
+        key = "only" if portal.only else "except"
+        if not any(left.values()) and not _private(portal):
+            says = f"Nothing of the internet is left to the portal from `{portal.source}`."
+            yield finding("W175", subject.portal_spot(portal, key), says, "Name other destinations, or delete it.")
+        elif portal.only:
+            yield from _open(subject, portal, claimed)
+
+
+def _private(portal: Portal) -> bool:
+    """Whether `only:` names prefixes that are nobody's on the internet: a site beyond the exit, say."""
+    return any(not isinstance(one, SetUse) for one in portal.only)
+
+
+def _open(subject: Subject, portal: Portal, claimed: tuple[Family, ...]) -> Iterator[Diagnostic]:
+    """A family of which `only:` names nothing goes out directly, which is easily overlooked."""
+    for family in claimed:
+        named = any(
+            bool(subject.network.named_prefixes(one.name, family)) if isinstance(one, SetUse) else one.version == family
+            for one in portal.only
+        )
+        if not named and len(claimed) > 1:
+            other = next(one for one in claimed if one is not family)
+            name = family_name(family)
+            says = f"`only:` names no {name}, so all {name} of `{portal.source}` leaves directly."
+            hint = f"Write `family: {other.word}` if that is meant, or name destinations of both families."
+            yield finding("W176", subject.portal_spot(portal, "only"), says, hint)
+
+
+def claims(portal: Portal) -> tuple[Family, ...]:
+    """The families of which a portal can carry anything."""
+    prefix = portal.source.prefix
+    return portal.families if prefix is None else tuple(one for one in portal.families if one == prefix.version)
+
+
+def only(subject: Subject) -> Iterator[Diagnostic]:
+    """Each prefix of `only:` is one that the portal can carry."""
+    for portal in subject.network.portals:
+        for at, one in enumerate(portal.only):
+            if isinstance(one, SetUse):
+                continue
+            why = ""
+            if family_of(one) not in claims(portal):
+                why = f"the portal carries no {family_name(family_of(one))}"
+            near = next(iter((*subject.near.around(one), *subject.own_lans(portal.source.host).around(one))), None)
+            if near is not None:
+                why = f"`{near[0]}`, {near[1]}, never goes through an exit"
+            wider = next((other for other in portal.only if _within(one, other)), None)
+            if wider is not None:
+                why = f"`{wider}` beside it covers it"
+            if why:
+                says = f"`{one}` in `only:` can never match: {why}."
+                yield finding("W074", subject.portal_spot(portal, "only", at), says, "Delete it.")
+
+
+def _within(one: object, other: object) -> bool:
+    if isinstance(one, SetUse) or isinstance(other, SetUse) or one is other:
+        return False
+    return one != other and covers(other, one)  # type: ignore[arg-type]
+
+
+CHECKS: tuple[Check, ...] = (contents, twice, effect, only)

@@ -1,0 +1,155 @@
+"""Countries and lists: destinations that are exempted from a portal by a mark, and never by a rule for each prefix.
+
+A packet of a portal's source whose destination is in the set, or with `only:` outside of it, gets the uplink's mark, so
+that rules of routing lead it out by main before they ask for the portal. Only the first packet of a flow is looked up:
+the connection remembers, so that a refreshed set moves no flow that has begun. Marks can only exempt: without this
+table everything goes through the exit.
+
+    prerouting   mac → mark_mac_1 ─┐         the narrower portal first; one without sets ends the search
+                 lan, prefix ──────┼► exempt_1 ─► connection mark, packet mark: by the uplink
+    output       own traffic ──────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from itertools import dropwhile
+
+from warren.core.compile.firewall.sets import (
+    BY_UPLINK,
+    FAMILY_TYPE,
+    MARK_UPLINK,
+    SAVE_UPLINK,
+    near,
+    rule,
+    source,
+    to,
+)
+from warren.core.compile.firewall.sources import by_specificity, source_matches
+from warren.core.compile.here import Here
+from warren.core.compile.portals import identity
+from warren.model.firewall import (
+    Chain,
+    CtState,
+    FibType,
+    Goto,
+    Jump,
+    Mark,
+    Masquerade,
+    NfProto,
+    NftRule,
+    Return,
+    Set,
+    SetRef,
+)
+from warren.model.network import PlaceKind, SetUse, Way
+from warren.model.prefix import Family, Prefix, host_prefix
+from warren.model.state import MARK_MASK, UPLINK_MARK
+
+LENT = Mark(MARK_MASK, UPLINK_MARK)
+# What no router sends on: for neighbours, not for any way out.
+_LINK = {
+    Family.IPV4: tuple(map(ip_network, ("169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"))),
+    Family.IPV6: tuple(map(ip_network, ("fe80::/10", "ff00::/8"))),
+}
+
+
+def exempting(here: Here) -> tuple[Way, ...]:
+    """List the portals entered here that name a country or a list, or only what they take."""
+    return tuple(way for way in here.entering if way.portal.by_marks)
+
+
+def exempt_chain(here: Here, way: Way) -> str:
+    """Name the chain that exempts a portal's destinations."""
+    return f"exempt_{exempting(here).index(way) + 1}"
+
+
+def set_name(name: str, family: Family) -> SetRef:
+    """Name the nft set of `country:CN` or `list:NAME` in a family: `country_cn_4`."""
+    return SetRef(f"{name.lower().replace(':', '_')}_{family.value}")
+
+
+def country_sets(here: Here) -> tuple[Set, ...]:
+    """Make the sets of those countries and lists that are used on this host."""
+    network = here.fabric.network
+    wanted = {
+        (use.name, family): None
+        for way in exempting(here)
+        for use in way.portal.uses
+        for family in way.portal.families
+        if family in here.usable and network.named_prefixes(use.name, family)
+    }
+    return tuple(
+        Set(set_name(name, family).name, FAMILY_TYPE[family], network.named_prefixes(name, family))
+        for name, family in wanted
+    )
+
+
+def exempt_chains(here: Here) -> Iterator[Chain]:
+    """Make a chain for each portal whose destinations are exempted by sets."""
+    for way in exempting(here):
+        yield Chain(exempt_chain(here, way), tuple(_exempt(here, way)))
+
+
+def exempt_entering(here: Here) -> Iterator[NftRule]:
+    """Send what enters by a LAN to the chain of the narrowest portal that takes it; portals of MACs jump themselves."""
+    ways = [way for way in by_specificity(here) if way.portal.source.kind is not PlaceKind.MAC]
+    wider = dropwhile(lambda way: not way.portal.by_marks, reversed(ways))
+    for way in reversed(tuple(wider)):
+        ends = Goto(exempt_chain(here, way)) if way.portal.by_marks else Return()
+        for matches in source_matches(way):
+            yield rule(*matches, ends, why=f"portal {identity(way.portal)}")
+
+
+def exempt_own(here: Here) -> Iterator[NftRule]:
+    """Exempt the host's own new flows; the output hook routes again what it marks."""
+    for way in exempting(here):
+        if way.portal.source.kind is PlaceKind.HOST:
+            yield rule(CtState(("new",)), Jump(exempt_chain(here, way)), why=f"portal {identity(way.portal)}")
+            yield rule(LENT, Return(), why="exempted: leaves directly")
+
+
+def exempt_source(here: Here) -> Iterator[NftRule]:
+    """What the host itself sends has a tunnel's address by the time it is exempted, which nobody out there can answer.
+
+    Its segments have the tunnel's size too, which fits the uplink all the same.
+    """
+    if any(way.portal.source.kind is PlaceKind.HOST for way in exempting(here)):
+        for family in here.carried:
+            address = here.locked.address(family)
+            if address is not None:
+                yield rule(LENT, source(family, (host_prefix(address),)), Masquerade(), why="exempted: leaves directly")
+
+
+def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
+    portal = way.portal
+    yield rule(BY_UPLINK, MARK_UPLINK, Return(), why="goes on directly, as it began")
+    yield rule(CtState(("new",), negate=True), Return(), why="goes on through the exit, as it began")
+    yield rule(FibType("daddr", "local"), Return())
+    for family in _families(here, way):
+        yield rule(to(family, near(family)), Return())
+        if portal.only:
+            yield rule(to(family, _LINK[family]), Return())
+            prefixes = tuple(one for one in portal.only if not isinstance(one, SetUse) and one.version == family)
+            if prefixes:
+                yield rule(to(family, prefixes), Return(), why="goes through the exit")
+        for use in portal.uses:
+            if not here.fabric.network.named_prefixes(use.name, family):
+                continue
+            held = to(family, set_name(use.name, family))
+            if portal.only:
+                yield rule(held, Return(), why=f"{use.name} goes through the exit")
+            else:
+                yield rule(held, SAVE_UPLINK, MARK_UPLINK, Return(), why=f"{use.name} leaves directly")
+        if portal.only:
+            yield rule(NfProto(family), SAVE_UPLINK, MARK_UPLINK, Return(), why="everything else leaves directly")
+
+
+def _families(here: Here, way: Way) -> tuple[Family, ...]:
+    prefix: Prefix | None = way.portal.source.prefix
+    return tuple(
+        family
+        for family in way.portal.families
+        if family in here.usable and (prefix is None or prefix.version == family)
+    )

@@ -1,0 +1,67 @@
+"""Countries and lists that portals name: their contents put into the network, and what is exempted by them.
+
+Contents are values that come from without (a registry's files, list files), as keys and the lock do; what could not be
+had stays in the network as the reason why, and `core.check` says it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from warren.model.network import ListFile, NamedSet, Network, Portal, SetUse
+from warren.model.prefix import Address, Family, Prefix, Span, family_of, merge, prefixes_of, span_of, subtract
+
+# Gives the contents of `country:CN`, or of a list, whose file is then told.
+ReadSet = Callable[[str, ListFile | None], NamedSet]
+
+
+def fill(network: Network, read: ReadSet | None) -> Network:
+    """Put the contents of every set that a portal names into the network, each read once."""
+    files = {f"list:{one.name}": one for one in network.lists}
+    names = dict.fromkeys(use.name for portal in network.portals for use in portal.uses)
+    if not names:
+        return network
+    return replace(network, named=tuple(_read(name, files.get(name), read) for name in names))
+
+
+def _read(name: str, file: ListFile | None, read: ReadSet | None) -> NamedSet:
+    if read is None or (file is None and name.startswith("list:")):
+        return NamedSet(name, missing="its addresses are not at hand", remedy="Read the file where they are.")
+    return read(name, file)
+
+
+@dataclass(frozen=True)
+class Exempted:
+    """The destinations of one family that a portal leaves to the entry's own way out, as sorted, disjoint spans.
+
+    Prefixes that are excepted one by one are not among them: rules of routing know these, and need no marks.
+    """
+
+    spans: tuple[Span, ...]
+    family: Family
+
+    def holds(self, address: Address) -> bool:
+        """Say whether a destination is exempted."""
+        at = bisect_right(self.spans, (int(address), 1 << 128)) - 1
+        return address.version == self.family and at >= 0 and int(address) <= self.spans[at][1]
+
+    def prefixes(self) -> Iterator[Prefix]:
+        """Split them into prefixes."""
+        return prefixes_of(self.spans, self.family)
+
+
+def exempted(network: Network, portal: Portal, family: Family) -> Exempted:
+    """Work out what countries, lists and `only:` exempt from a portal."""
+    if not portal.only:
+        return Exempted(tuple(merge(_spans(network, portal.excepted, family))), family)
+    return Exempted(tuple(subtract([span_of(family.everything)], _spans(network, portal.only, family))), family)
+
+
+def _spans(network: Network, named: tuple[Prefix | SetUse, ...], family: Family) -> Iterator[Span]:
+    for one in named:
+        if isinstance(one, SetUse):
+            yield from map(span_of, network.named_prefixes(one.name, family))
+        elif family_of(one) is family:
+            yield span_of(one)
