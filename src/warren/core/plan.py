@@ -13,6 +13,7 @@ in the way
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import unified_diff
 from textwrap import wrap
 
@@ -217,17 +218,33 @@ def _group_lines(group: list[Item], shown: int) -> Iterator[str]:
     for rune, items in by_rune.items():
         for item in items[:shown]:
             yield f"  {rune.value} {names[id(item)]:<{width}}   {item.reason}"
-            if isinstance(item.change, PutTable) and item.change.before is not None:
-                yield from _table_changes(item.change.table, item.change.before, shown)
+            if isinstance(item.change, PutTable):
+                yield from _set_changes(item.change.table, item.change.before, shown)
+                if item.change.before is not None:
+                    yield from _table_changes(item.change.table, item.change.before, shown)
         if len(items) > shown:
             yield f"  {rune.value} … and {len(items) - shown} more"
+
+
+def _set_changes(table: Table, before: Table | None, shown: int) -> Iterator[str]:
+    """Tell sets that are too large to be read by their names and by how many elements they have, gain and lose."""
+    old = {held.name: held.elements for held in before.sets} if before is not None else {}
+    new = {held.name: held.elements for held in table.sets}
+    for name in dict.fromkeys((*old, *new)):
+        was, now = set(old.get(name, ())), set(new.get(name, ()))
+        if was == now or max(len(was), len(now)) <= shown:
+            continue
+        if not was or not now:
+            yield f"      {'+' if now else '-'} set {name}: {len(now or was):,} elements"
+        else:
+            yield f"      ~ set {name}: {len(now):,} elements, {len(now - was):,} new, {len(was - now):,} gone"
 
 
 def _table_changes(table: Table, before: Table, shown: int) -> Iterator[str]:
     """Show the rules that come and go, with the chain they stand in."""
     chain = ""
     told: list[str] = []
-    lines = unified_diff(_lines(before), _lines(table), n=1000, lineterm="")
+    lines = unified_diff(_lines(before, shown), _lines(table, shown), n=1000, lineterm="")
     for line in list(lines)[3:]:
         rune, text = line[:1], line[1:]
         if text.startswith("\tchain "):
@@ -240,8 +257,10 @@ def _table_changes(table: Table, before: Table, shown: int) -> Iterator[str]:
         yield f"      … and {len(told) - shown} more"
 
 
-def _lines(table: Table) -> list[str]:
-    return [line for line in render_table(table).splitlines() if line.startswith("\t")]
+def _lines(table: Table, shown: int) -> list[str]:
+    """Write a table without its large sets, which are told by their size."""
+    small = tuple(held for held in table.sets if len(held.elements) <= shown)
+    return [line for line in render_table(replace(table, sets=small)).splitlines() if line.startswith("\t")]
 
 
 def _obstacle_lines(obstacle: Obstacle) -> Iterable[str]:

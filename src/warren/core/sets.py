@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from warren.model.network import ListFile, NamedSet, Network, Portal, SetUse
-from warren.model.prefix import Address, Family, Prefix, Span, family_of, merge, prefixes_of, span_of, subtract
+from warren.model.prefix import Address, Family, Prefix, Span, family_of, merge, span_of, subtract
 
 # Gives the contents of `country:CN`, or of a list, whose file is then told.
 ReadSet = Callable[[str, ListFile | None], NamedSet]
@@ -47,9 +47,9 @@ class Exempted:
         at = bisect_right(self.spans, (int(address), 1 << 128)) - 1
         return address.version == self.family and at >= 0 and int(address) <= self.spans[at][1]
 
-    def prefixes(self) -> Iterator[Prefix]:
-        """Split them into prefixes."""
-        return prefixes_of(self.spans, self.family)
+    def rest(self) -> Exempted:
+        """Give what is left to the portal in the same form."""
+        return Exempted(tuple(subtract([span_of(self.family.everything)], self.spans)), self.family)
 
 
 def exempted(network: Network, portal: Portal, family: Family) -> Exempted:

@@ -59,6 +59,7 @@ from warren.model.firewall import (
 from warren.model.prefix import Family, Prefix, aggregate, covers
 
 NAME_CHARS = 28  # XT_EXTENSION_MAXNAMELEN less its zero
+MOST_RULES = 2000  # of one set: every packet would meet them all
 COMMENT_CHARS = 200
 
 _SYN = "--tcp-flags SYN,RST SYN"
@@ -227,6 +228,8 @@ class Words:
 
     def prefixes(self, match: Addr) -> Sequence[Prefix]:
         values = self.elements(match.values) if isinstance(match.values, SetRef) else match.values
+        if isinstance(match.values, SetRef) and len(values) > MOST_RULES:
+            raise ValueError(f"{match.values.name} has {len(values):,} prefixes, and iptables would ask one by one")
         return aggregate(value for value in values if isinstance(value, (IPv4Network, IPv6Network)))
 
     def ports(self, match: Port) -> Sequence[int | tuple[int, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from warren.core.verify.exempt import judge_exempted
 from warren.core.verify.expects import Breaker, judge_expects
 from warren.core.verify.leaks import judge_leaks, judge_near
 from warren.core.verify.published import judge_published
@@ -35,16 +36,19 @@ def verify(
     breaker = Breaker(walker)
     expects = tuple(judge_expects(network, lock, world, breaker))
     leaks = tuple(judge_leaks(network, walker, breaker))
+    exempt = tuple(judge_exempted(network, walker, breaker))
     published = tuple(judge_published(network, lock, walker, breaker))
-    walked = [(verdict.claim, verdict.trace) for verdict in expects + leaks + published if verdict.trace is not None]
+    asked = expects + leaks + exempt + published
+    walked = [(verdict.claim, verdict.trace) for verdict in asked if verdict.trace is not None]
     return (
         *expects,
         *judge_loops(walked),
         *leaks,
+        *exempt,
         *judge_near(network, lock, walker, breaker),
         *judge_reach(network, walker, breaker),
         *published,
         *judge_shadows(network, walker),
-        *judge_replies(expects + leaks + published),
+        *judge_replies(asked),
         *judge_mtu(network, walker),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from warren.core.sets import exempted
 from warren.core.verify.expects import Breaker
 from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import (
@@ -40,31 +41,36 @@ def judge_leaks(network: Network, walker: Walker, breaker: Breaker) -> Iterator[
     """Judge every portal in every family it claims, whole and with each fault; one verdict each."""
     for way in network.ways:
         for family in way.portal.families:
-            probe = _probe(network, walker, way, family)
+            probe = probe_from(network, walker, way, family)
             if probe is not None:
                 yield _judge(way, family, probe, walker, breaker)
 
 
-def _probe(network: Network, walker: Walker, way: Way, family: Family) -> Probe | None:
-    """A packet from the portal's source to a stranger that is not excepted."""
+def probe_from(network: Network, walker: Walker, way: Way, family: Family, *, exempt: bool = False) -> Probe | None:
+    """A packet from the portal's source to a stranger that it takes, or that is exempted."""
     source = way.portal.source
     start = spot_of(walker.scene.world, source)
     if isinstance(start, OnLan) and start.client.address(family) is None:
         return None
     if source.kind is PlaceKind.PREFIX and source.prefix is not None and source.prefix.version != family:
         return None
-    to = _stranger(way, family)
+    to = stranger(network, way, family, exempt=exempt)
     own = source.prefix[1] if way.portal.delegated and source.prefix is not None else None
     return None if to is None else Probe(start, to, own, size=PING[family])
 
 
-def _stranger(way: Way, family: Family) -> Address | None:
-    """An address of the internet that no exception of the portal holds; None if all of them are excepted."""
+def stranger(network: Network, way: Way, family: Family, *, exempt: bool = False) -> Address | None:
+    """An address of the internet that a portal takes, or that countries and lists exempt; None if there is none."""
     exceptions = [prefix for prefix in way.portal.exceptions if prefix.version == family]
+    near = [*network.overlay, *(prefix for host in network.hosts for lan in host.lans for prefix in lan.prefixes)]
+    held = exempted(network, way.portal, family)
     shift = family.bits - 8
     elsewhere = (to_address((first << shift) + 1, family) for first in range(1, 224))
-    for candidate in (STRANGER[family], *elsewhere):
-        if candidate.is_global and not any(covers(prefix, candidate) for prefix in exceptions):
+    firsts = (to_address(first, family) for first, _ in (held if exempt else held.rest()).spans)
+    for candidate in (STRANGER[family], *elsewhere, *firsts):
+        if not candidate.is_global or held.holds(candidate) is not exempt:
+            continue
+        if not any(covers(prefix, candidate) for prefix in (*exceptions, *near)):
             return candidate
     return None
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     EXPECT = "expect"
     LOOP = "loop"
     LEAK = "leak"
+    EXEMPT = "exempt"
     REACH = "reach"
     PUBLISHED = "published"
     SHADOW = "shadow"

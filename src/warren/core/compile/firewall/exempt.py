@@ -21,6 +21,7 @@ from warren.core.compile.firewall.sets import (
     FAMILY_TYPE,
     MARK_UPLINK,
     SAVE_UPLINK,
+    came_by,
     near,
     rule,
     source,
@@ -31,6 +32,7 @@ from warren.core.compile.here import Here
 from warren.core.compile.portals import identity
 from warren.model.firewall import (
     Chain,
+    CtDirection,
     CtState,
     FibType,
     Goto,
@@ -108,6 +110,14 @@ def exempt_own(here: Here) -> Iterator[NftRule]:
         if way.portal.source.kind is PlaceKind.HOST:
             yield rule(CtState(("new",)), Jump(exempt_chain(here, way)), why=f"portal {identity(way.portal)}")
             yield rule(LENT, Return(), why="exempted: leaves directly")
+
+
+def answers_to_exempted(here: Here) -> Iterator[NftRule]:
+    """Let answers to the host's own exempted flows in: by the uplink, for the tunnel's address that they began with."""
+    if any(way.portal.source.kind is PlaceKind.HOST for way in exempting(here)):
+        yield rule(
+            came_by(here.host.uplink), CtDirection("reply"), BY_UPLINK, Return(), why="answers to what left directly"
+        )
 
 
 def exempt_source(here: Here) -> Iterator[NftRule]:

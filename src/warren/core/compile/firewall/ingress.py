@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from warren.core.compile.devices import any_address
 from warren.core.compile.firewall.exempt import (
     LENT,
+    answers_to_exempted,
     exempt_chain,
     exempt_chains,
     exempt_entering,
@@ -244,6 +245,7 @@ def _mapped(here: Here) -> Iterator[NftRule]:
 def _input(here: Here) -> Iterator[NftRule]:
     """Keep tunnel addresses from being reached by the uplink or a device that is not of the network."""
     yield from judge_guests(here, "devices_in")
+    yield from answers_to_exempted(here)
     inside = (*(lan.name for lan in here.host.lans if lan.name != here.host.uplink), "lo")
     for family in here.carried:
         address = here.locked.address(family)
