@@ -18,7 +18,7 @@ from warren.core.render.nft import render_table
 from warren.core.sets import fill
 from warren.model.change import Forget
 from warren.model.firewall import Table
-from warren.model.network import NamedSet, Network, Portal, SetUse
+from warren.model.network import ListFile, NamedSet, Network, Portal, SetUse
 from warren.model.prefix import Family, Prefix
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings
@@ -32,7 +32,7 @@ def with_first(**what: object) -> Network:
     """The portals network, whose first portal (of nyc.eth2) is another."""
     first, *others = PLAIN.portals
     portals: tuple[Portal, ...] = (replace(first, **what), *others)  # type: ignore[arg-type]
-    return fill(replace(PLAIN, portals=portals), read_sets)
+    return fill(replace(PLAIN, portals=portals, lists=(ListFile("work", "work.txt"),)), read_sets)
 
 
 def compiled(network: Network) -> dict[str, HostState]:
