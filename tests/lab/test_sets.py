@@ -5,6 +5,7 @@ LAN, one device by its MAC, and own traffic; UDP and TCP; both families.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import warren
+from tests.cli.test_sets import written
 from tests.core.compile.networks import lock_of, portals_network
 from tests.core.sets import read_sets
 from tests.core.walk.scenes import Walked
@@ -167,3 +170,14 @@ def test_the_diff_is_one_transaction(world: Remote) -> None:
     after = replace(before, tables=(replace(table, sets=tuple(_without_elements(table))),))
 
     assert [type(item.change) for item in diff(after, before, before)] == [PutTable]
+
+
+def test_a_registry_file_a_network_file_and_real_packets(tmp_path: Path) -> None:
+    """By the command line: every promise is kept by packets, as walk had foretold."""
+    file, env = written(tmp_path)
+    assert warren("geo", "update", "--from", str(tmp_path / "delegated"), env=env).returncode == 0
+    done = warren("lab", "test", str(file), "--json", env=env)
+
+    told = json.loads(done.stdout)
+    assert [line["says"] for line in told["expectations"] if not line["holds"]] == []
+    assert told["ok"] and done.returncode == 0 and len(told["expectations"]) == 8

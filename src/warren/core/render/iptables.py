@@ -10,7 +10,8 @@ prerouting and output it stands last, after what wg-quick does to marks there.
 
 How nft's words are said:
 - A set, and every `{ … }`, becomes one rule for each element (ValueError for a large country: there would be too
-  many); `!= { … }` a chain that sends the elements on to the rest of the chain, by goto, so that `return` means the same as before.
+  many); `!= { … }` a chain that sends the elements on to the rest of the chain, by goto, so that `return` means the
+  same as before.
 - Several statements in one rule become a chain of them.
 - `accept` ends one base chain in nft but a whole builtin chain here, so it is a RETURN. ValueError if it stands in
   a chain that is jumped to: there is no word for that.
