@@ -1,13 +1,14 @@
-"""The handshake against published vectors, a real program's bytes, a plain second implementation, and whoever lies."""
+"""The handshake against published vectors, a real program's bytes, two other implementations, and whoever lies."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noise.connection import Keypair, NoiseConnection
 
 from tests.proto import plain_noise
-from warren.proto.noise import Initiator, KeyPair, NoiseError, Responder, Transport, seal, unseal
+from warren.proto.noise import PROTOCOL, Initiator, KeyPair, NoiseError, Responder, Transport, seal, unseal
 from warren.proto.window import MAX_COUNTER, WIDTH, Window
 
 # vectors/cacophony.txt of github.com/haskell-cryptography/cacophony, entry Noise_IK_25519_ChaChaPoly_BLAKE2s.
@@ -114,6 +115,43 @@ def test_a_plain_second_implementation_computes_the_same(
     assert (first, second) == (plain_first, plain_second)
     assert ours.seal(b"there", b"bound") == (0, plain_noise.encrypt(there, 0, b"bound", b"there"))
     assert theirs.seal(b"back") == (0, plain_noise.encrypt(back, 0, b"", b"back"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(keys, keys, keys, st.binary(max_size=40), st.tuples(st.binary(max_size=200), st.binary(max_size=70)))
+def test_somebody_elses_implementation_understands_both_roles(
+    i: bytes, r: bytes, ephemeral: bytes, prologue: bytes, payloads: tuple[bytes, bytes]
+) -> None:
+    """The package noiseprotocol, which draws its own ephemeral keys."""
+    us, them = KeyPair.of(i), KeyPair.of(r)
+    theirs = other_side(prologue)
+    theirs.set_as_responder()
+    theirs.set_keypair_from_private_bytes(Keypair.STATIC, r)
+    theirs.start_handshake()
+    initiator = Initiator(us, them.public, KeyPair.of(ephemeral), prologue)
+    assert theirs.read_message(initiator.write(payloads[0])) == payloads[0]
+    heard, transport = initiator.read(bytes(theirs.write_message(payloads[1])))
+    assert heard == payloads[1]
+    assert theirs.decrypt(transport.seal(b"there")[1]) == b"there"
+    assert transport.open(0, bytes(theirs.encrypt(b"back"))) == b"back"
+
+    theirs = other_side(prologue)
+    theirs.set_as_initiator()
+    theirs.set_keypair_from_private_bytes(Keypair.STATIC, r)
+    theirs.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, us.public)
+    theirs.start_handshake()
+    responder = Responder(us, prologue)
+    assert responder.read(bytes(theirs.write_message(payloads[0]))) == them.public
+    assert responder.accept() == payloads[0]
+    second, transport = responder.write(KeyPair.of(ephemeral), payloads[1])
+    assert theirs.read_message(second) == payloads[1]
+    assert transport.open(0, bytes(theirs.encrypt(b"there"))) == b"there"
+
+
+def other_side(prologue: bytes) -> NoiseConnection:
+    theirs = NoiseConnection.from_name(PROTOCOL)
+    theirs.set_prologue(prologue)
+    return theirs
 
 
 def test_every_flipped_bit_is_refused_and_ends_nothing() -> None:
