@@ -85,6 +85,8 @@ def test_json_has_the_documented_shape(file: Path) -> None:
                 ],
                 "chains": [],
                 "maps": [],
+                "delegated": [],
+                "followed": [],
             }
             for number, name, other in ((1, "nyc", "paris"), (2, "paris", "nyc"))
         ],
@@ -155,3 +157,26 @@ def test_where_nothing_can_be_written_that_is_said(file: Path) -> None:
 
     assert ended.returncode == 1
     assert "portals.lock: is a directory" in ended.stderr
+
+
+FOLLOWS = NETWORK.replace("portals:\n  - {from: nyc.eth2, exit: paris}\n  - {from: paris.wlan0, exit: nyc}\n", "") + (
+    "delegate:\n  - {follow: nowhere7, from: nyc, to: paris, lans: [wlan0]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "says"),
+    [
+        (FOLLOWS, "rome", "has no host `rome`"),
+        (FOLLOWS, "paris", "follows a device of `paris`"),
+        (FOLLOWS, "nyc", "nowhere7 has no global IPv6 prefix"),
+        (NETWORK, "nyc", "follows a device of `nyc`"),
+    ],
+)
+def test_a_look_that_can_note_nothing_is_refused(text: str, host: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "home.yaml").write_text(text)
+
+    ended = warren("lock", "home.yaml", "--host", host, cwd=tmp_path)
+
+    assert ended.returncode == 1 and says in ended.stderr
+    assert not (tmp_path / "home.lock").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from warren.cli.options import host_option, json_option, network_argument
 if TYPE_CHECKING:
     from warren.core.load import Loaded
     from warren.model.lock import GuestLock, HostLock, Lock
+    from warren.model.network import Network
 
 
 @click.command()
@@ -74,9 +76,30 @@ def _after_a_look(file: str, host: str) -> Loaded:
     data = read_file(file, MAX_BYTES)
     before = _before(lock_name(file))
     draft = parse(data, file).network
-    seen = follow(draft, before, host, prefixes_here()) if draft is not None else before
+    seen = before
+    if draft is not None:
+        prefixes = prefixes_here()
+        _refuse_in_vain(draft, host, prefixes, file)
+        seen = follow(draft, before, host, prefixes)
     loaded = load(data, render_lock(seen).encode(), file, sets=read_sets(file))
     return replace(loaded, locked=loaded.lock == before)
+
+
+def _refuse_in_vain(network: Network, host: str, prefixes: Collection[str], file: str) -> None:
+    """Say so where looking at this machine can note nothing."""
+    from warren.sys.errors import HostError
+
+    if host not in network.by_name:
+        raise HostError(f"{file} has no host `{host}`", f"It has {', '.join(network.by_name)}.")
+    followed = sorted({one.follow for one in network.delegates if one.source == host and one.follow})
+    if not followed:
+        raise HostError(f"no `delegate:` of {file} follows a device of `{host}`", "Run `warren lock` without --host.")
+    lacking = [device for device in followed if device not in prefixes]
+    if lacking:
+        raise HostError(
+            f"{lacking[0]} has no global IPv6 prefix of at least a /64 on this machine",
+            f"Run this on `{host}` itself, when `ip -6 address show dev {lacking[0]}` shows one.",
+        )
 
 
 def _before(path: str) -> Lock:
@@ -115,14 +138,18 @@ def _text(changes: list[tuple[str, HostLock | GuestLock]]) -> str:
         (
             f"  {rune} {one.name}",
             *(str(address) for address in one.addresses),
-            ", ".join(f"{d.name} udp/{d.port}" for d in one.devices) if isinstance(one, HostLock) else "",
-            ", ".join(f"{held.lan} as {pair.seen}" for held in one.maps for pair in held.prefixes)
-            if isinstance(one, HostLock)
-            else "",
+            *(_allotted(one) if isinstance(one, HostLock) else ()),
         )
         for rune, one in changes
     ]
     return table(rows)
+
+
+def _allotted(host: HostLock) -> tuple[str, str]:
+    """Tell a host's devices with their ports, and what its LANs are known as or were given."""
+    devices = ", ".join(f"{device.name} udp/{device.port}" for device in host.devices)
+    maps = [f"{held.lan} as {pair.seen}" for held in host.maps for pair in held.prefixes]
+    return devices, ", ".join([*maps, *(f"{given.lan} has {given.prefix}" for given in host.delegated)])
 
 
 def _hosts(lock: Lock) -> list[dict[str, Any]]:
@@ -139,6 +166,8 @@ def _hosts(lock: Lock) -> list[dict[str, Any]]:
                 for held in host.maps
                 for pair in held.prefixes
             ],
+            "delegated": [{"lan": d.lan, "from": d.source, "prefix": str(d.prefix)} for d in host.delegated],
+            "followed": [{"device": f.device, "prefix": str(f.prefix)} for f in host.followed],
         }
         for host in lock.hosts
     ]
