@@ -280,7 +280,7 @@ def test_down_leaves_nothing(told: dict[str, object]) -> None:
 def test_a_followed_prefix_is_read_where_it_is() -> None:
     """Before there is one the lock is refused; then the LAN has a /64 of it, and the same one of the next."""
     nothing, first, second = enclosed(followed)
-    assert nothing[:2] == (1, "") and "W139" in nothing[2]
+    assert nothing[:2] == (1, "") and "inside has no global IPv6 prefix" in nothing[2]
     assert first[:2] == (0, 'br-lan: {r2: "2001:db8:99:40::/64"}')
     assert second[:2] == (0, 'br-lan: {r2: "2001:db8:aa:40::/64"}')
 
