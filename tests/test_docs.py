@@ -15,9 +15,9 @@ import yaml
 from tests.cli.shapes import SHAPES, differs
 from tests.cli.shell import NETWORK, warren
 from warren.cli.main import COMMANDS
+from warren.core.codes import CODES
 from warren.core.compile.ledger import Step
 from warren.core.conf.diagnostics import CODES as CONF_CODES
-from warren.core.diagnostics import CODES
 from warren.core.imports.diagnostics import CODES as IMPORT_CODES
 from warren.lab.report import Line
 from warren.model.state import FRONT_PRIORITIES, MARK_MASK, OWNER_SLOTS, PRIORITIES, PROTOCOL, TABLES

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.core.sets import read_sets
-from warren.core.diagnostics import CODES
+from warren.core.codes import CODES
 from warren.core.load import load
 from warren.core.parse import tree
 from warren.model.key import PublicKey

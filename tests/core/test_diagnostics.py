@@ -6,9 +6,10 @@ import os
 import re
 from pathlib import Path
 
+from warren.core.codes import CODES, GROUPS
 from warren.core.conf.diagnostics import CODES as CONF_CODES
 from warren.core.conf.diagnostics import GROUPS as CONF_GROUPS
-from warren.core.diagnostics import CODES, GROUPS, as_text, finding, has_errors, in_order, render_errors
+from warren.core.diagnostics import as_text, finding, has_errors, in_order, render_errors
 from warren.core.imports.diagnostics import CODES as IMPORT_CODES
 from warren.core.imports.diagnostics import GROUPS as IMPORT_GROUPS
 from warren.core.source import Source

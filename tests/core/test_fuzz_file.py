@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from warren.core.diagnostics import CODES, as_text
+from warren.core.codes import CODES
+from warren.core.diagnostics import as_text
 from warren.core.load import Loaded, load
 from warren.core.parse.tree import MAX_BYTES
 

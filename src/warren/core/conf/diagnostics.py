@@ -1,6 +1,6 @@
 """Everything that can be wrong with a conf: the codes W700 to W799, one row each.
 
-The rows are those of `core.diagnostics` (the manual prints both tables) and two sentences more: what a finding says
+The rows are those of `core.codes` (the manual prints both tables) and two sentences more: what a finding says
 and what it advises, with `{words}` that the place fills in. The value of a key is never among them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warren.core.diagnostics import ERROR, WARNING, Code
+from warren.core.codes.code import ERROR, WARNING, Code
 from warren.model.diagnostic import Diagnostic, Where
 
 

@@ -1,13 +1,13 @@
 """What `warren import` finds in confs that a network file cannot say: the codes W160 to W169, one row each.
 
 What is wrong with a conf by itself has codes of its own (core.conf.diagnostics), and so has what is wrong with the
-file that comes out (core.diagnostics).
+file that comes out (core.codes).
 """
 
 from __future__ import annotations
 
+from warren.core.codes.code import ERROR, WARNING
 from warren.core.conf.diagnostics import ConfCode
-from warren.core.diagnostics import ERROR, WARNING
 from warren.core.source import visible, without_keys
 from warren.model.diagnostic import Diagnostic, Where
 

@@ -1,0 +1,43 @@
+"""Everything check can find: one row per code, from which docs/errors.md is generated.
+
+A code never changes its meaning. Rows say what is true of every finding of the code; the finding itself names
+the hosts, the values and the very remedy.
+"""
+
+from __future__ import annotations
+
+from warren.core.codes import delegates, devices, hosts, maps, portals, promises, publish, render, text
+from warren.core.codes.code import ERROR, WARNING, Code
+
+__all__ = ["CODES", "ERROR", "GROUPS", "WARNING", "Code"]
+
+GROUPS: tuple[tuple[str, str], ...] = (
+    ("W00", "The file as text"),
+    ("W01", "Words and values"),
+    ("W02", "Names"),
+    ("W03", "Keys and secrets"),
+    ("W04", "Endpoints, ports and who can dial whom"),
+    ("W05", "Addresses"),
+    ("W06", "Places"),
+    ("W07", "Portals"),
+    ("W08", "Expectations"),
+    ("W09", "The lab"),
+    ("W10", "The lock file"),
+    ("W11", "What is published"),
+    ("W12", "Devices"),
+    ("W13", "Delegated prefixes"),
+    ("W14", "Mapped LANs"),
+    ("W15", "Rendering for other machines"),
+    ("W17", "Countries and lists"),
+)
+
+CODES: dict[str, Code] = dict(
+    sorted(
+        (
+            row
+            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render)
+            for row in part.CODES.items()
+        ),
+        key=lambda row: row[0],
+    )
+)
