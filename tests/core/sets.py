@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from warren.model.network import ListFile, NamedSet
+from warren.model.named_set import ListFile, NamedSet
 
 XX = ("45.12.0.0/14", "45.16.0.0/24", "2620:100::/32")
 _HELD = {

@@ -20,8 +20,9 @@ from warren.core.walk.course import Outside
 from warren.core.walk.places import STRANGER
 from warren.core.world import place_world, surroundings_of
 from warren.model.change import PutService
+from warren.model.delegate import Delegate
 from warren.model.lock import Lock
-from warren.model.network import Delegate, Network
+from warren.model.network import Network
 from warren.model.prefix import Family, Prefix, covers
 from warren.model.trace import Disposition
 

@@ -16,7 +16,8 @@ from warren.core.load import load
 from warren.core.lockfile import parse_lock, render_lock
 from warren.model.key import PublicKey
 from warren.model.lock import Lock
-from warren.model.network import Network, Place, PlaceKind
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Family
 from warren.model.state import OUTER_MARK
 from warren.model.surroundings import Link, Surroundings

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from warren.core.compare import missing, route_key, same_table
 from warren.core.diff import diff
 from warren.model import change as ch
+from warren.model.endpoint import Endpoint
 from warren.model.firewall import Accept, Chain, Hook, NftRule, Set, SetType, Table
 from warren.model.key import PublicKey, SecretRef, encode_key
-from warren.model.network import Endpoint
 from warren.model.prefix import Family, Prefix
 from warren.model.state import (
     BEHIND,

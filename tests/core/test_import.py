@@ -22,7 +22,7 @@ from warren.core.source import Source
 from warren.core.verify import verify
 from warren.core.walk.stage import stage
 from warren.model.endpoint import Endpoint
-from warren.model.network import PortRange
+from warren.model.publish import PortRange
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "import"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())

@@ -22,8 +22,12 @@ from warren.core.compile.fabric import Fabric
 from warren.core.diagnostics import has_errors
 from warren.core.imports import Imported, import_confs
 from warren.core.imports.hooks import facts_of
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host, Lan
 from warren.model.lock import Lock
-from warren.model.network import Endpoint, Host, Lan, Network, Place, PlaceKind, Portal
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Family, aggregate
 from warren.model.state import HostState
 

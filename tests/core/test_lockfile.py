@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 from warren.core.allot import Full, addresses_needed, device_name, room
 from warren.core.lockfile import allot, lock_is_current, lock_name, parse_lock, render_lock
 from warren.core.parse import parse
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host, Lan
 from warren.model.key import PublicKey
 from warren.model.lock import HostLock, Lock
-from warren.model.network import Endpoint, Host, Lan, Network, Place, PlaceKind, Portal
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "check"
 OVERLAY = (ip_network("10.77.0.0/24"), ip_network("fd77:7:7::/64"))

@@ -14,9 +14,13 @@ from tests.core.compile.networks import host
 from warren.core.allot import Full, allot
 from warren.core.maps import NoRoom, allot_maps, settled
 from warren.core.walk.packet import to_address
+from warren.model.expect import Expect, Target
+from warren.model.host import Host, Lan
 from warren.model.lock import HostLock, Lock, MapLock
 from warren.model.mapped import MappedPrefix, address_moved, moved
-from warren.model.network import Expect, Host, Lan, Network, Place, PlaceKind, Portal, Target
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import PRIVATE, Family, Prefix, covers, overlaps
 
 OVERLAY = (ip_network("10.64.0.0/24"), ip_network("fd77:7:7::/64"))

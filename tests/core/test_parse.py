@@ -12,22 +12,14 @@ from warren.core.lockfile import parse_lock
 from warren.core.parse import SECTIONS, parse
 from warren.core.parse.tree import Scalar, Sequence, Table, compose
 from warren.core.source import Source, decode
+from warren.model.endpoint import Endpoint
+from warren.model.expect import Down, Target
+from warren.model.host import Lan
 from warren.model.key import PublicKey
-from warren.model.network import (
-    Down,
-    Endpoint,
-    IfDown,
-    LabLink,
-    Lan,
-    Mapping,
-    Nat,
-    NatBox,
-    Network,
-    Place,
-    PlaceKind,
-    Ports,
-    Target,
-)
+from warren.model.lab import LabLink, Mapping, NatBox, Ports
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import IfDown, Nat
 from warren.model.prefix import FAMILIES, Family
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "check"

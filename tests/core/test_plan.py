@@ -12,7 +12,7 @@ import pytest
 from tests.core.render.states import changed, nyc
 from warren.core.plan import describe, make_plan, plan_json
 from warren.model.change import Plan, SetSysctl
-from warren.model.network import Endpoint
+from warren.model.endpoint import Endpoint
 from warren.model.prefix import Family
 from warren.model.state import HostState, Route, Sysctl
 from warren.model.surroundings import ForeignChain, Surroundings

@@ -12,8 +12,11 @@ from tests.core.walk.random_networks import random_network
 from tests.core.walk.scenes import FOUR, SIX, Walked, expecting, to_target
 from warren.core.verify import Kind, Verdict, verify
 from warren.core.walk.stage import stage
+from warren.model.expect import Down, Expect, Target
 from warren.model.firewall import Drop, NftRule, Reject
-from warren.model.network import Down, Expect, IfDown, Lab, LabLink, Network, Target
+from warren.model.lab import Lab, LabLink
+from warren.model.network import Network
+from warren.model.portal import IfDown
 from warren.model.state import MAIN, Route
 from warren.model.surroundings import ForeignChain
 

@@ -10,21 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warren.core.world import client_of, place_world, surroundings_of
+from warren.model.endpoint import Endpoint
+from warren.model.expect import Expect, Target
+from warren.model.host import Host, Lan
 from warren.model.key import PublicKey
-from warren.model.network import (
-    Endpoint,
-    Expect,
-    Host,
-    Lab,
-    LabLink,
-    Lan,
-    NatBox,
-    Network,
-    Place,
-    PlaceKind,
-    Portal,
-    Target,
-)
+from warren.model.lab import Lab, LabLink, NatBox
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import Family, Interface, covers
 from warren.model.state import MAIN
 from warren.model.world import World

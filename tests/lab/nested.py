@@ -19,7 +19,7 @@ from warren.core.load import load
 from warren.core.walk.places import spot_of
 from warren.lab.ask import IP_MTU_DISCOVER, IP_PMTUDISC_DO, IPV6_MTU_DISCOVER
 from warren.lab.lab import Lab, bring_up
-from warren.model.network import Place, PlaceKind
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import FAMILIES, Family
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -27,7 +27,8 @@ from warren.lab.spaces import mount
 from warren.lab.topology import client_space, host_space
 from warren.lab.trial import try_all
 from warren.lab.works import memory, on_each
-from warren.model.network import Down, Network
+from warren.model.expect import Down
+from warren.model.network import Network
 from warren.sys.apply import down
 from warren.sys.machine import Machine
 from warren.sys.store import Store

@@ -20,8 +20,10 @@ from warren.core.world import place_world
 from warren.lab.build import build
 from warren.lab.spaces import Spaces
 from warren.lab.topology import INTERNET, wire
+from warren.model.host import Host
 from warren.model.key import PublicKey
-from warren.model.network import Host, Lab, LabLink, Mapping, NatBox, Network, Ports
+from warren.model.lab import Lab, LabLink, Mapping, NatBox, Ports
+from warren.model.network import Network
 from warren.model.prefix import Family, Prefix, ip_network
 
 pytestmark = pytest.mark.lab

@@ -25,8 +25,10 @@ from warren.core.render.subject import state_of
 from warren.lab.lab import bring_up
 from warren.lab.trial import try_all
 from warren.lab.works import memory, on_each
+from warren.model.host import Host
 from warren.model.lock import Lock
-from warren.model.network import Host, Network, PlaceKind
+from warren.model.network import Network
+from warren.model.place import PlaceKind
 from warren.model.state import HostState
 
 pytestmark = pytest.mark.lab

@@ -22,9 +22,14 @@ from warren.lab.questions import Questions
 from warren.lab.sight import TOKEN, Eye, Sighting, dissect
 from warren.lab.spaces import Spaces
 from warren.lab.topology import INTERNET, SWITCH, wire
+from warren.model.endpoint import Endpoint
+from warren.model.expect import Expect, Target
+from warren.model.host import Host, Lan
 from warren.model.key import PublicKey
 from warren.model.lock import Lock
-from warren.model.network import Endpoint, Expect, Host, Lan, Network, Place, PlaceKind, Portal, Target
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import Family, ip_network
 from warren.model.trace import Disposition, Header, Trace
 

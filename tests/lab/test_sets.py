@@ -27,7 +27,9 @@ from warren.core.render.commands import commands
 from warren.core.sets import fill
 from warren.model.change import PutTable
 from warren.model.firewall import Table
-from warren.model.network import Network, Portal, SetUse
+from warren.model.named_set import SetUse
+from warren.model.network import Network
+from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES
 from warren.model.state import HostState
 

@@ -13,7 +13,8 @@ from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal, por
 from tests.kernel.portals import CHAIN, LAN, MAC, PLAIN, WIFI, answers, everywhere, exits, fresh, questions
 from tests.kernel.wire import Question
 from tests.kernel.world import Remote, a_risen_world, a_world
-from warren.model.network import Lab, LabLink, NatBox, Network
+from warren.model.lab import Lab, LabLink, NatBox
+from warren.model.network import Network
 from warren.model.prefix import Family
 
 pytestmark = pytest.mark.lab

@@ -32,7 +32,8 @@ from warren.lab.judge import Found, unlike
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import host_space
 from warren.lab.trial import Verdict, try_all, try_as_it_is, walker_of
-from warren.model.network import Down, Expect, PlaceKind, Target
+from warren.model.expect import Down, Expect, Target
+from warren.model.place import PlaceKind
 from warren.model.prefix import FAMILIES, Family, family_of
 from warren.model.trace import Disposition, Trace
 

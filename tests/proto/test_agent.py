@@ -9,7 +9,7 @@ import pytest
 
 from tests.proto.agents import Node, World
 from tests.proto.theory import meets
-from warren.model.network import Mapping, Ports
+from warren.model.lab import Mapping, Ports
 from warren.proto import message
 from warren.proto.address import Address
 from warren.proto.internet import Link

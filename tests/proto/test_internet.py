@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.proto.theory import meets
-from warren.model.network import Mapping, Ports
+from warren.model.lab import Mapping, Ports
 from warren.proto.address import Address
 from warren.proto.internet import Host, Internet, Link
 from warren.proto.nat import Behaviour, Nat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warren.model.network import Mapping
+from warren.model.lab import Mapping
 from warren.proto.nat import Behaviour
 
 INDEPENDENT, ADDRESS, BOTH = Mapping

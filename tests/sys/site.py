@@ -20,9 +20,12 @@ from pathlib import Path
 from tests.core.compile.networks import OVERLAY, host, lan, portal
 from tests.sys.boxes import Box, boxes
 from warren.core.allot import allot as allot_lock
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host
 from warren.model.key import PublicKey
 from warren.model.lock import Lock
-from warren.model.network import Endpoint, Host, Network, Portal
+from warren.model.network import Network
+from warren.model.portal import Portal
 from warren.sys.apply import Applied, apply
 from warren.sys.machine import Machine
 from warren.sys.prepare import Prepared, allot, prepare

@@ -15,7 +15,7 @@ from tests.sys.boxes import difference
 from tests.sys.foreign import furnish, outside
 from tests.sys.site import ANYWHERE, Site, lock_of, site
 from warren.core.plan import describe
-from warren.model.network import Endpoint
+from warren.model.endpoint import Endpoint
 from warren.model.prefix import Family
 from warren.model.state import Backend
 from warren.sys import journal, register

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.sys.boxes import Box, boxes
-from warren.model.network import Endpoint
+from warren.model.endpoint import Endpoint
 from warren.sys.endpoints import look_up, path_mtu, resolve
 from warren.sys.errors import HostError
 

@@ -13,7 +13,9 @@ import pytest
 from tests.sys.boxes import Box
 from tests.sys.site import ANYWHERE, UPLINKS, Site, site
 from tests.sys.talk import Echo, Talk
-from warren.model.network import Network, Place, PlaceKind, PortRange, Publish
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.publish import PortRange, Publish
 from warren.sys import confirm, sockets
 from warren.sys.apply import roll_back
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.sys.boxes import Box, boxes, difference
 from tests.sys.foreign import furnish
+from warren.model.endpoint import Endpoint
 from warren.model.firewall import Chain, Hook, Set, SetType, Table
 from warren.model.key import decode_key, fingerprint
-from warren.model.network import Endpoint
 from warren.model.prefix import Family
 from warren.model.state import Action, Backend, Route, RouteKind, Rule
 from warren.sys import ip, networkd, nft, wg

@@ -13,7 +13,8 @@ from warren.lab.ask import Ask
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import host_space
 from warren.lab.trial import try_all
-from warren.model.network import Place, PlaceKind, Target
+from warren.model.expect import Target
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import FAMILIES
 from warren.model.state import Backend
 

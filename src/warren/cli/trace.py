@@ -9,7 +9,9 @@ import click
 from warren.cli.options import complete_places, host_option, json_option, network_argument
 
 if TYPE_CHECKING:
-    from warren.model.network import Down, Network, Place, Target
+    from warren.model.expect import Down, Target
+    from warren.model.network import Network
+    from warren.model.place import Place
 
 
 @click.command()
@@ -53,7 +55,7 @@ def trace(
     from warren.core.walk import Walker, faults_of, probe_of
     from warren.core.walk.places import names_of
     from warren.core.walk.stage import stage
-    from warren.model.network import Expect
+    from warren.model.expect import Expect
     from warren.model.prefix import Family
 
     network, lock = open_network(file, locked=False)

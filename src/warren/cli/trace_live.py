@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from warren.model.expect import Target
     from warren.model.lock import Lock
-    from warren.model.network import Network, Place, Target
+    from warren.model.network import Network
+    from warren.model.place import Place
     from warren.model.prefix import Address, Prefix
     from warren.model.trace import Hop
     from warren.model.world import World
@@ -35,7 +37,7 @@ def follow(
     from warren.cli.view_trace_json import hop_json
     from warren.core.walk.host import HostView
     from warren.core.walk.live import Following
-    from warren.model.network import Expect
+    from warren.model.expect import Expect
     from warren.sys.machine import Machine
     from warren.sys.nftrace import table_name, traced
     from warren.sys.prepare import choose_host
@@ -78,7 +80,7 @@ def _target_address(world: World, lock: Lock, source: Place, target: Target, fam
     import click
 
     from warren.core.walk.places import site_of, target_address
-    from warren.model.network import PlaceKind
+    from warren.model.place import PlaceKind
     from warren.model.prefix import FAMILIES, Family
 
     wanted = (Family(int(family[-1])),) if family else FAMILIES
@@ -92,7 +94,7 @@ def _target_address(world: World, lock: Lock, source: Place, target: Target, fam
 
 def _source_prefix(network: Network, host: str, source: Place, to: Address) -> Prefix | None:
     """Give the sources to look for: on the place's own host its LAN's or its own; elsewhere they may be rewritten."""
-    from warren.model.network import PlaceKind
+    from warren.model.place import PlaceKind
 
     if source.host != host or source.kind in (PlaceKind.HOST, PlaceKind.INTERNET):
         return None

@@ -14,8 +14,9 @@ from itertools import chain
 from warren.core.compile.portals import addressed_portals, dedicated_peers, identity
 from warren.core.delegates import allot_subnets, grant, kept_devices
 from warren.core.maps import NoRoom, allot_maps
+from warren.model.host import Host
 from warren.model.lock import ChainLock, DeviceLock, GuestLock, HostLock, Lock, MapLock, kept_for_devices
-from warren.model.network import Host, Network
+from warren.model.network import Network
 from warren.model.prefix import Address, Prefix
 
 PORT = 51820

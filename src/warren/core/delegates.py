@@ -15,8 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Network, ip_interface
 
+from warren.model.delegate import Delegate
+from warren.model.host import Host, Lan
 from warren.model.lock import DelegatedLock, FollowedLock, HostLock, Lock
-from warren.model.network import Delegate, Host, Lan, Nat, Network, Place, PlaceKind, Portal
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Nat, Portal
 from warren.model.prefix import Address, Family, Interface, Prefix, covers
 
 GLOBAL = IPv6Network("2000::/3")  # what the internet routes (RFC 4291 section 2.4); 2001:db8::/32 is for trying things

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from ipaddress import ip_interface, ip_network
 from itertools import chain
 
+from warren.model.host import Lan
 from warren.model.mapped import address_moved
-from warren.model.network import Lan, Network, Place, PlaceKind
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Address, Interface, Prefix, covers
 from warren.model.world import Client
 

@@ -14,9 +14,10 @@ from hashlib import blake2s
 from ipaddress import IPv6Network, ip_address, ip_network
 from itertools import chain
 
+from warren.model.host import Lan
 from warren.model.lock import Lock, MapLock
 from warren.model.mapped import MappedPrefix
-from warren.model.network import Lan, Network
+from warren.model.network import Network
 from warren.model.prefix import FAMILIES, Family, Prefix, Span, covers, host_prefix, merge, overlaps, span_of
 
 # The beginnings of 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 are where routers come with, 10.128.0.0/9 is a cloud's

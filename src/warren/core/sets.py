@@ -10,7 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from warren.model.network import ListFile, NamedSet, Network, Portal, SetUse
+from warren.model.named_set import ListFile, NamedSet, SetUse
+from warren.model.network import Network
+from warren.model.portal import Portal
 from warren.model.prefix import Address, Family, Prefix, Span, family_of, merge, span_of, subtract
 
 # Gives the contents of `country:CN`, or of a list, whose file is then told.

@@ -20,8 +20,12 @@ from itertools import chain
 
 from warren.core.delegates import grant, whole_prefix
 from warren.core.lan_clients import lan_clients
+from warren.model.delegate import Delegate
+from warren.model.host import Host, Lan
+from warren.model.lab import LabLink, NatBox
 from warren.model.lock import Lock
-from warren.model.network import Delegate, Host, LabLink, Lan, NatBox, Network, Place
+from warren.model.network import Network
+from warren.model.place import Place
 from warren.model.prefix import (
     DEFAULT_V4,
     DEFAULT_V6,

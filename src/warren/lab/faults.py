@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from warren.lab.topology import host_space
-from warren.model.network import Down
+from warren.model.expect import Down
 
 if TYPE_CHECKING:
     from warren.lab.lab import Lab

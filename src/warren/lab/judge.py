@@ -11,8 +11,9 @@ from warren.core.world import client_of
 from warren.lab.ask import Ask
 from warren.lab.sight import Sighting
 from warren.lab.topology import INTERNET
+from warren.model.expect import Expect
 from warren.model.lock import Lock
-from warren.model.network import Expect, Place, PlaceKind
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Address, Family
 from warren.model.trace import Disposition, Trace
 from warren.model.world import World

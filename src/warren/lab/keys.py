@@ -10,8 +10,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from warren.model.host import Host
 from warren.model.key import PublicKey, encode_key
-from warren.model.network import Host, Network
+from warren.model.network import Network
 
 PLACE = Path("/run/warren-lab")
 

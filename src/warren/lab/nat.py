@@ -18,7 +18,7 @@ UDP (RFC 6092), its state refreshed by outgoing packets alike.
 
 from __future__ import annotations
 
-from warren.model.network import Mapping, NatBox, Ports
+from warren.model.lab import Mapping, NatBox, Ports
 from warren.model.prefix import Family
 from warren.model.world import NatNode
 

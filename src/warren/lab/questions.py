@@ -17,8 +17,9 @@ from warren.core.walk import Probe, probes_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.lab.ask import Ask
 from warren.lab.topology import INTERNET, client_space, device_space, host_space, machine_space
+from warren.model.expect import Expect
 from warren.model.lock import Lock
-from warren.model.network import Expect, Network
+from warren.model.network import Network
 from warren.model.prefix import Address, Family
 from warren.model.world import World
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from warren.core.verify.expects import wanted
 from warren.lab.judge import Found
 from warren.lab.trial import Verdict
-from warren.model.network import Expect
+from warren.model.expect import Expect
 from warren.model.prefix import Family
 
 

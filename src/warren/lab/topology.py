@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from warren.core.world import GATEWAY_V6, surroundings_of
 from warren.lab.learn import LEARNER
 from warren.lab.nat import INNER, UP, render_nat, sysctls_of
-from warren.model.network import Lan, Network
+from warren.model.host import Lan
+from warren.model.network import Network
 from warren.model.prefix import Address, Family, Interface
 from warren.model.world import Attachment, Client, HostNode, NatNode, World
 

@@ -20,7 +20,7 @@ from warren.lab.faults import break_down, heal
 from warren.lab.judge import Found, observed, predicted, shortfall, unlike
 from warren.lab.lab import Lab
 from warren.lab.spaces import LabError
-from warren.model.network import Down, Expect
+from warren.model.expect import Down, Expect
 from warren.model.prefix import Family
 
 AT_ONCE = 120  # packets under way together

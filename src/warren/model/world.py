@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from warren.model.lab import NatBox
 from warren.model.mapped import MappedPrefix, address_moved
-from warren.model.network import NatBox
 from warren.model.prefix import Address, Family, Interface, Prefix, covers
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from warren.model.network import Mapping
+from warren.model.lab import Mapping
 from warren.proto import packet
 from warren.proto.address import Address, Candidate
 from warren.proto.door import Draw

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from warren.model.network import Mapping, Ports
+from warren.model.lab import Mapping, Ports
 from warren.proto.address import Address
 
 FIRST_PORT, LAST_PORT = 1024, 65535

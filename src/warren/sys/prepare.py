@@ -14,9 +14,10 @@ from warren.core.compile import compile_host, ledger_needs
 from warren.core.compile.publishes import gateway_names
 from warren.core.plan import make_plan
 from warren.model.change import Obstacle, Plan
+from warren.model.host import Host
 from warren.model.key import SecretRef
 from warren.model.lock import Lock
-from warren.model.network import Host, Network
+from warren.model.network import Network
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings
 from warren.sys import consent, register, wg

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from warren.core.sets import ReadSet
-from warren.model.network import ListFile, NamedSet
+from warren.model.named_set import ListFile, NamedSet
 from warren.sys.errors import HostError
 
 MOST_LIST_BYTES = 16 << 20

@@ -13,9 +13,13 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from warren.core.allot import allot
 from warren.core.compile.portals import addressed_portals, dedicated_peers, identity
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host, Lan
 from warren.model.key import PublicKey
 from warren.model.lock import ChainLock, DeviceLock, HostLock, Lock
-from warren.model.network import Endpoint, Host, Lan, Network, Place, PlaceKind, Portal
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import Family
 
 OVERLAY = (ip_network("10.77.0.0/24"), ip_network("fd77:7:7::/64"))

@@ -17,9 +17,13 @@ from tests.core.compile.text import state_text
 from tests.core.render.golden import example
 from warren.core.compile import compile_host
 from warren.core.world import place_world, surroundings_of
+from warren.model.delegate import Delegate
 from warren.model.lock import Lock
-from warren.model.network import Delegate, Nat, Network, Place, PlaceKind, PortRange, Publish, SourceKept
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Nat
 from warren.model.prefix import FAMILIES, Family
+from warren.model.publish import PortRange, Publish, SourceKept
 from warren.model.state import Backend, Route, Rule
 from warren.model.surroundings import Surroundings
 

@@ -11,8 +11,10 @@ from warren.core.compile.fabric import Fabric
 from warren.core.diff import diff
 from warren.core.render.nft_words import rule_text
 from warren.model.change import Forget
+from warren.model.host import Lan
 from warren.model.lock import Lock
-from warren.model.network import Lan, Nat, Network
+from warren.model.network import Network
+from warren.model.portal import Nat
 from warren.model.state import HostState, RouteKind
 from warren.model.surroundings import Surroundings
 

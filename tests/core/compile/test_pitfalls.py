@@ -24,7 +24,7 @@ from warren.core.render.ip import rule_words
 from warren.core.render.nft import render_table, rule_text
 from warren.model.change import AddLink, AddRule, DropLink, DropTable, PutTable, SetLink, SetSysctl
 from warren.model.firewall import MANGLE, IfName, Masquerade, MssClamp, NftRule, Snat
-from warren.model.network import PlaceKind
+from warren.model.place import PlaceKind
 from warren.model.prefix import FAMILIES, Family
 from warren.model.state import FRONT, FRONT_PRIORITIES, HostState, Rule
 from warren.model.surroundings import Surroundings

@@ -17,7 +17,7 @@ from warren.core.compile import compile_device, compile_host, compile_network, l
 from warren.core.render.nft import rule_text
 from warren.core.world import place_world, surroundings_of
 from warren.model.firewall import SetCtMark, SetMark, Table
-from warren.model.network import PlaceKind
+from warren.model.place import PlaceKind
 from warren.model.prefix import FAMILIES, Family, covers
 from warren.model.state import (
     BEHIND,

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from warren.core.compile.publishes import claims, clashes, flatten
-from warren.model.network import Place, PlaceKind, PortRange, Publish
+from warren.model.place import Place, PlaceKind
+from warren.model.publish import PortRange, Publish
 
 MOST = 60
 RANGES = st.tuples(st.integers(1, MOST), st.integers(1, MOST)).map(sorted).map(tuple)

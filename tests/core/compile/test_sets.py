@@ -18,7 +18,9 @@ from warren.core.render.nft import render_table
 from warren.core.sets import fill
 from warren.model.change import Forget
 from warren.model.firewall import Table
-from warren.model.network import ListFile, NamedSet, Network, Portal, SetUse
+from warren.model.named_set import ListFile, NamedSet, SetUse
+from warren.model.network import Network
+from warren.model.portal import Portal
 from warren.model.prefix import Family, Prefix
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings

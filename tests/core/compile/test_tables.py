@@ -6,7 +6,7 @@ from hypothesis import given
 
 from tests.core.compile.cases import CASES, Case, compiled, over_networks
 from warren.model.firewall import Chain, CtMarkToMark, Drop, Goto, IfName, Jump, Masquerade, Reject, SetRef
-from warren.model.network import PlaceKind
+from warren.model.place import PlaceKind
 
 
 def goals(chain: Chain) -> set[str]:

@@ -13,8 +13,8 @@ from warren.core.conf.conf import AUTO, OFF, Conf
 from warren.core.conf.diagnostics import CODES
 from warren.core.conf.parse import Parsed, check_access, parse_conf
 from warren.model.diagnostic import Severity
+from warren.model.endpoint import Endpoint
 from warren.model.key import SecretRef
-from warren.model.network import Endpoint
 from warren.model.prefix import Family
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "conf"

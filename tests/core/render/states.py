@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
+from warren.model.endpoint import Endpoint
 from warren.model.firewall import (
     OUR_MANGLE,
     SRCNAT,
@@ -24,7 +25,6 @@ from warren.model.firewall import (
     TcpSyn,
 )
 from warren.model.key import PublicKey, SecretRef, encode_key
-from warren.model.network import Endpoint
 from warren.model.prefix import FAMILIES, Family
 from warren.model.state import (
     BEHIND,

@@ -14,8 +14,8 @@ from warren.core.render.subject import findings, state_of
 from warren.core.render.tree import filled
 from warren.core.render.wgquick import render_wg_quick
 from warren.model.key import encode_key
-from warren.model.network import PortRange
 from warren.model.prefix import Family
+from warren.model.publish import PortRange
 from warren.model.state import ConsentRule, DnsConfig, HostState
 
 KEY = encode_key(bytes([8] * 31 + [64]))

@@ -8,8 +8,10 @@ from ipaddress import ip_address
 from tests.core.compile.networks import lock_of, place
 from warren.core.walk import Fault, Scene, Walker, faults_of, probe_of
 from warren.core.walk.stage import stage
+from warren.model.expect import Down, Expect, Target
 from warren.model.lock import Lock
-from warren.model.network import Down, Expect, Network, Place, PlaceKind, Target
+from warren.model.network import Network
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Family
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings

@@ -6,7 +6,7 @@ import pytest
 
 from warren.core.walk.natbox import NatState
 from warren.core.walk.packet import Packet
-from warren.model.network import Mapping, NatBox, Ports
+from warren.model.lab import Mapping, NatBox, Ports
 from warren.model.prefix import Family
 
 INSIDE, OUTSIDE, ONE, OTHER = 0x0A000002, 0xC6336401, 0x01010101, 0x08080808

@@ -12,7 +12,10 @@ from tests.core.walk.scenes import FOUR, SIX, Walked
 from warren.core.sets import fill
 from warren.core.verify import Kind, verify
 from warren.core.walk import FirewallGone
-from warren.model.network import Down, Network, Portal, SetUse
+from warren.model.expect import Down
+from warren.model.named_set import SetUse
+from warren.model.network import Network
+from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Family
 
 XX = {FOUR: "45.13.0.9", SIX: "2620:100::9"}

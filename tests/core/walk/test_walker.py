@@ -10,7 +10,8 @@ import pytest
 from tests.core.compile.networks import OVERLAY, host, lan, portal, portals_network
 from tests.core.walk.scenes import FOUR, PUBLIC, SIX, Walked
 from warren.core.walk import DefaultHijacked, DeviceGone, FirewallGone, HostDown, TableFlushed, TunnelDown
-from warren.model.network import Lab, LabLink, Mapping, NatBox, Network
+from warren.model.lab import Lab, LabLink, Mapping, NatBox
+from warren.model.network import Network
 from warren.model.prefix import Family
 from warren.model.state import MAIN, Backend, Rule, Sysctl
 from warren.model.surroundings import ForeignChain

@@ -7,8 +7,8 @@ from ipaddress import IPv6Network
 
 from warren.core.check.subject import Check, Subject, finding, several
 from warren.core.delegates import GLOBAL, SUBNET
+from warren.model.delegate import Delegate
 from warren.model.diagnostic import Diagnostic
-from warren.model.network import Delegate
 from warren.model.prefix import Family, Prefix, covers, overlaps
 
 

@@ -9,10 +9,13 @@ from warren.core.check.subject import Check, Subject, family_name, finding, seve
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.mtu import guests_mtu
 from warren.core.compile.publishes import literal
+from warren.model.device import Device
 from warren.model.diagnostic import Diagnostic
+from warren.model.endpoint import Endpoint
 from warren.model.lock import Lock
-from warren.model.network import Device, Endpoint, Place, PlaceKind, SourceKept
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import FAMILIES, PRIVATE, Family, covers, family_of
+from warren.model.publish import SourceKept
 
 IPV6_LEAST = 1280  # RFC 8200 section 5
 

@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from warren.core.check.subject import Check, Subject, finding, several
 from warren.core.parse.addresses import parse_address
 from warren.model.diagnostic import Diagnostic
-from warren.model.network import Endpoint, Host
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host
 from warren.model.prefix import covers
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.model.diagnostic import Diagnostic
-from warren.model.network import Expect, Place, PlaceKind
+from warren.model.expect import Expect
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Family, Prefix, family_of
 
 ON_A_LAN = (PlaceKind.LAN, PlaceKind.PREFIX, PlaceKind.MAC)

@@ -8,8 +8,8 @@ from warren.core.check.subject import Check, Subject, finding, several
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.mtu import ETHERNET, OVERHEAD
 from warren.model.diagnostic import Diagnostic
+from warren.model.host import Host
 from warren.model.lock import Lock
-from warren.model.network import Host
 from warren.model.prefix import Family
 
 IPV6_LEAST = 1280  # RFC 8200 section 5

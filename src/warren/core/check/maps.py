@@ -9,7 +9,7 @@ from warren.core.check.nesting import OwnedLan, lans_of, nested
 from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.core.maps import wanted
 from warren.model.diagnostic import Diagnostic
-from warren.model.network import Host, Lan
+from warren.model.host import Host, Lan
 from warren.model.prefix import FAMILIES, PRIVATE, Family, covers, family_of, overlaps
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from warren.model.network import Host, Lan
+from warren.model.host import Host, Lan
 from warren.model.prefix import Prefix, overlaps, span_of
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.core.compile.portals import dedicated_peers, ways_from
 from warren.core.compile.publishes import kept_gateways
 from warren.model.diagnostic import Diagnostic
-from warren.model.network import Nat, PlaceKind, Portal
+from warren.model.place import PlaceKind
+from warren.model.portal import Nat, Portal
 from warren.model.prefix import FAMILIES, Prefix, covers, family_of
 from warren.model.state import MARKS, TABLES
 

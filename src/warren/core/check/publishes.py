@@ -8,8 +8,10 @@ from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.core.compile.publishes import claims, clashes, families_of, is_routed, published_at
 from warren.core.parse.addresses import parse_address
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.network import Host, PlaceKind, PortRange, Publish
+from warren.model.host import Host
+from warren.model.place import PlaceKind
 from warren.model.prefix import family_of
+from warren.model.publish import PortRange, Publish
 
 PROTOS = ("tcp", "udp", "icmp")
 

@@ -8,7 +8,8 @@ from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.core.geo.special import SPECIAL
 from warren.core.sets import exempted
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.network import NamedSet, Portal, SetUse
+from warren.model.named_set import NamedSet, SetUse
+from warren.model.portal import Portal
 from warren.model.prefix import Family, covers, family_of, span_of, subtract
 
 _UNKNOWN = NamedSet("")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.model.diagnostic import Diagnostic
-from warren.model.network import Place, PlaceKind, Portal
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Family, family_of
 
 Claim = tuple[object, ...]

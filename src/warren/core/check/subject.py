@@ -12,8 +12,11 @@ from warren.core.diagnostics import finding
 from warren.core.maps import NoRoom, allot_maps, with_maps
 from warren.core.parse.spots import Spots
 from warren.model.diagnostic import Diagnostic, Where
+from warren.model.host import Host, Lan
 from warren.model.lock import Lock
-from warren.model.network import Host, Lan, Network, Place, Portal
+from warren.model.network import Network
+from warren.model.place import Place
+from warren.model.portal import Portal
 from warren.model.prefix import Family, Prefix, family_of, overlaps
 
 SHOWN = 4

@@ -10,8 +10,10 @@ from ipaddress import ip_interface
 
 from warren.core.compile.here import Here
 from warren.core.compile.mtu import ETHERNET, guests_mtu, tunnel_mtu
+from warren.model.device import Device
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host
 from warren.model.key import SecretRef
-from warren.model.network import Device, Endpoint, Host
 from warren.model.prefix import Family, Prefix
 from warren.model.state import OUTER_MARK, Peer, WgInterface
 

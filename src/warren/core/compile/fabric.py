@@ -14,9 +14,10 @@ from ipaddress import ip_address
 from warren.core.compile.portals import dedicated_peers, identity, ways_through
 from warren.core.compile.shared import SharedRoutes
 from warren.core.delegates import grant
+from warren.model.host import Host
 from warren.model.lock import HostLock, Lock
 from warren.model.mapped import MappedPrefix
-from warren.model.network import Host, Network
+from warren.model.network import Network
 from warren.model.prefix import (
     FAMILIES,
     Address,

@@ -9,7 +9,9 @@ from __future__ import annotations
 from warren.core.compile.here import Here
 from warren.core.compile.portals import identity
 from warren.model.mapped import MappedPrefix
-from warren.model.network import PlaceKind, Portal, SetUse
+from warren.model.named_set import SetUse
+from warren.model.place import PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import PRIVATE, Family, Prefix, covers
 from warren.model.state import ForgetFlows
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from warren.core.compile.fabric import Fabric
+from warren.model.device import Device
 from warren.model.lock import kept_for_devices
-from warren.model.network import Device, Place, PlaceKind
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Prefix, host_prefix
 
 

@@ -12,9 +12,13 @@ from warren.core.compile.mtu import Uplinks
 from warren.core.compile.openings import Opening, openings
 from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
 from warren.core.compile.publishes import kept_gateways
+from warren.model.delegate import Delegate
+from warren.model.host import Host
 from warren.model.lock import HostLock
 from warren.model.mapped import MappedPrefix
-from warren.model.network import Delegate, Host, PlaceKind, Portal, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Address, Family, Prefix, aggregate, family_of, overlaps
 from warren.model.surroundings import Ledger, Surroundings
 

@@ -12,7 +12,8 @@ from warren.core.compile.portals import dedicated_peers, identity, ways_from
 from warren.core.compile.publishes import kept_gateways
 from warren.core.delegates import grant
 from warren.model.lock import Lock
-from warren.model.network import Network, PlaceKind
+from warren.model.network import Network
+from warren.model.place import PlaceKind
 from warren.model.state import MARKS, OWNER_SLOTS, PRIORITIES, TABLES
 from warren.model.surroundings import Ledger
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from warren.model.network import Device, Host
+from warren.model.device import Device
+from warren.model.host import Host
 from warren.model.prefix import Family
 
 if TYPE_CHECKING:

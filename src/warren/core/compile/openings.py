@@ -9,8 +9,9 @@ from warren.core.compile.fabric import Fabric
 from warren.core.compile.publishes import claims, families_of, flatten, is_routed, published_at
 from warren.model.firewall import PortTo
 from warren.model.lock import kept_for_devices
-from warren.model.network import Place, PlaceKind, PortRange, Publish, SourceKept
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Address, Family
+from warren.model.publish import PortRange, Publish, SourceKept
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ share a chain's first tunnel have such addresses too: without nft no packet of o
 from __future__ import annotations
 
 from warren.core.compile.publishes import kept_gateways
-from warren.model.network import Network, Portal, Way
+from warren.model.network import Network, Way
+from warren.model.portal import Portal
 
 
 def hops(network: Network, portal: Portal) -> tuple[str, ...]:

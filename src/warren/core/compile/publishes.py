@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from warren.model.endpoint import Endpoint
-from warren.model.network import Network, PlaceKind, PortRange, Publish, SourceKept
+from warren.model.network import Network
+from warren.model.place import PlaceKind
 from warren.model.prefix import Address, Family, covers, family_of
+from warren.model.publish import PortRange, Publish, SourceKept
 
 
 @dataclass(frozen=True, slots=True)

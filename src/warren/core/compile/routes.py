@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import exit_table
-from warren.model.network import PlaceKind
+from warren.model.place import PlaceKind
 from warren.model.prefix import Family
 from warren.model.state import BEHIND, Route, RouteKind
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import Step, exit_table, mac_mark
 from warren.core.compile.portals import identity
-from warren.model.network import PlaceKind, Portal, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
+from warren.model.portal import Portal
 from warren.model.prefix import (
     Address,
     Family,

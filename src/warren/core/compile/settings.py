@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.here import Here
-from warren.model.network import PlaceKind, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
 from warren.model.prefix import Family
 from warren.model.state import ConsentRule, Sysctl
 

@@ -19,9 +19,11 @@ from warren.core.compile.mtu import guests_mtu
 from warren.core.conf.compile import compile_conf
 from warren.core.conf.conf import Conf, ConfPeer
 from warren.core.conf.values import order
+from warren.model.device import Device
+from warren.model.endpoint import Endpoint
 from warren.model.key import SecretRef
 from warren.model.lock import Lock, kept_for_devices
-from warren.model.network import Device, Endpoint, Network
+from warren.model.network import Network
 from warren.model.prefix import FAMILIES, Prefix, aggregate, covers
 from warren.model.state import HostState
 from warren.model.surroundings import Surroundings

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from warren.core.imports.parties import Party
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey, SecretRef
-from warren.model.network import PortRange
 from warren.model.prefix import Address, Family, Interface, Prefix
+from warren.model.publish import PortRange
 
 FOLDER = "/etc/warren"
 PRIVATE_KEY = f"{FOLDER}/private.key"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from warren.core.imports.shell import commands_in
-from warren.model.network import PortRange
 from warren.model.prefix import Address, Prefix
+from warren.model.publish import PortRange
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from warren.core.imports.parties import Party
 from warren.core.imports.reach import Reached
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.key import PublicKey
-from warren.model.network import PortRange
 from warren.model.prefix import covers
+from warren.model.publish import PortRange
 
 Placed = tuple[Where, Fact]
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from warren.core.imports.draft import DeviceDraft, Draft, HostDraft, PortalDraft, PublishDraft
-from warren.model.network import PortRange
 from warren.model.prefix import FAMILIES
+from warren.model.publish import PortRange
 
 _MOST_PROMISES = 40
 

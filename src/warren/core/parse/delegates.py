@@ -9,7 +9,7 @@ from warren.core.parse.names import check_device, device
 from warren.core.parse.places import host_name
 from warren.core.parse.reading import Key, Reading, each, entry, flag, integer, scalar
 from warren.core.parse.tree import Node
-from warren.model.network import Delegate
+from warren.model.delegate import Delegate
 
 
 def _lan(node: Node, what: str, reading: Reading) -> str | None:

@@ -11,7 +11,7 @@ from warren.core.parse.names import check_name
 from warren.core.parse.reading import Key, Reader, Reading, each, later, named, scalar, show, table
 from warren.core.parse.tree import Node, Scalar, Table
 from warren.core.source import visible
-from warren.model.network import ListFile, SetUse
+from warren.model.named_set import ListFile, SetUse
 from warren.model.prefix import Prefix
 
 COUNTRY, LIST = "country", "list"

@@ -13,8 +13,9 @@ from warren.core.parse.names import check_name
 from warren.core.parse.places import host_name, place
 from warren.core.parse.reading import Key, Reading, each, entry, flag, integer, named, nothing, scalar, show, table
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
+from warren.model.device import Device
 from warren.model.key import PublicKey
-from warren.model.network import Device, Place, PlaceKind
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Address
 
 

@@ -7,7 +7,7 @@ import re
 from warren.core.parse.addresses import parse_address
 from warren.core.parse.reading import Reading, scalar, show
 from warren.core.parse.tree import Node, Scalar
-from warren.model.network import Endpoint
+from warren.model.endpoint import Endpoint
 
 EXAMPLE = "nyc.example.net:51820"
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")

@@ -11,7 +11,8 @@ from warren.core.parse.places import exit_host, host_name, known_host, place, pl
 from warren.core.parse.portals import FAMILY_WORDS
 from warren.core.parse.reading import Key, Reading, each, entry, integer, scalar, show, word
 from warren.core.parse.tree import Node, Scalar, Table
-from warren.model.network import Down, Expect, Place, Target
+from warren.model.expect import Down, Expect, Target
+from warren.model.place import Place
 
 _SERVICE = re.compile(r"(tcp|udp)/(\d{1,5})|icmp")
 

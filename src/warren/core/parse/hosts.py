@@ -29,8 +29,9 @@ from warren.core.parse.reading import (
     word,
 )
 from warren.core.parse.tree import Node, Scalar, Table
+from warren.model.endpoint import Endpoint
+from warren.model.host import Host, Lan
 from warren.model.key import KEY_BYTES, PublicKey, decode_key, looks_private
-from warren.model.network import Endpoint, Host, Lan
 from warren.model.prefix import Prefix
 
 MTU_LOWEST, MTU_HIGHEST = 576, 65455  # RFC 791's least, and an IP packet's most less WireGuard's overhead

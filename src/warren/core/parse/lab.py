@@ -9,7 +9,7 @@ from warren.core.parse.names import check_name
 from warren.core.parse.places import INTERNET
 from warren.core.parse.reading import Key, Reading, each, entry, flag, integer, named, scalar, show, table, word
 from warren.core.parse.tree import Node, Scalar
-from warren.model.network import Lab, LabLink, Mapping, NatBox, Ports
+from warren.model.lab import Lab, LabLink, Mapping, NatBox, Ports
 
 T = TypeVar("T")
 DAY = 86_400

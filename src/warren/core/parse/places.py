@@ -11,8 +11,9 @@ from warren.core.parse.addresses import looks_numeric, parse_address, prefix_of
 from warren.core.parse.names import RESERVED
 from warren.core.parse.reading import KnownHost, Reading, scalar, show, some
 from warren.core.parse.tree import Node, Scalar, Sequence
+from warren.model.host import Lan
 from warren.model.mapped import moved
-from warren.model.network import Lan, Place, PlaceKind
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Prefix, covers
 
 _LONGEST = 64  # of a LAN's name with a MAC or an address after it

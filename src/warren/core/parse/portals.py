@@ -9,7 +9,9 @@ from warren.core.parse.destinations import destinations
 from warren.core.parse.places import exit_host, host_name, place
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, word
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
-from warren.model.network import IfDown, Nat, PlaceKind, Portal, SetUse
+from warren.model.named_set import SetUse
+from warren.model.place import PlaceKind
+from warren.model.portal import IfDown, Nat, Portal
 from warren.model.prefix import FAMILIES, Family, Prefix
 
 FAMILY_WORDS: dict[str, tuple[Family, ...]] = {

@@ -8,8 +8,9 @@ from typing import Any
 from warren.core.parse.places import host_name, place
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, scalar, show, word
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
-from warren.model.network import Place, PlaceKind, PortRange, Publish, SourceKept
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Prefix
+from warren.model.publish import PortRange, Publish, SourceKept
 
 EVERYTHING = "all"
 ECHO = PortRange("icmp", 0, 0)

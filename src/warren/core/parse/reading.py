@@ -17,8 +17,9 @@ from typing import Any, Generic, TypeVar
 from warren.core.diagnostics import finding
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
 from warren.core.source import visible, without_keys
+from warren.model.delegate import Delegate
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.network import Delegate, Lan
+from warren.model.host import Lan
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from warren.core.verify.expects import Breaker
 from warren.core.verify.leaks import probe_from
 from warren.core.verify.verdict import Kind, Verdict, prediction
 from warren.core.walk import Fault, FirewallGone, HostDown, Probe, TunnelDown, Walker
-from warren.model.network import Network, PlaceKind, Way
+from warren.model.network import Network, Way
+from warren.model.place import PlaceKind
 from warren.model.prefix import Family
 
 

@@ -14,8 +14,10 @@ from warren.core.verify.verdict import Kind, Verdict, prediction
 from warren.core.walk import Fault, Probe, Walker, faults_of, probe_of, spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.core.walk.places import families_at
+from warren.model.expect import Expect
 from warren.model.lock import Lock
-from warren.model.network import Expect, Network, Place
+from warren.model.network import Network
+from warren.model.place import Place
 from warren.model.prefix import Address, Family
 from warren.model.trace import Disposition, HopKind, Trace
 from warren.model.world import World

@@ -31,7 +31,9 @@ from warren.core.walk.course import OnLan
 from warren.core.walk.packet import to_address
 from warren.core.walk.places import PING, STRANGER
 from warren.model.lock import Lock
-from warren.model.network import IfDown, Network, PlaceKind, Way
+from warren.model.network import Network, Way
+from warren.model.place import PlaceKind
+from warren.model.portal import IfDown
 from warren.model.prefix import Address, Family, covers
 from warren.model.state import Action
 from warren.model.trace import Disposition, HopKind, RuleHit, Trace

@@ -15,7 +15,8 @@ from warren.core.verify.verdict import Kind, Verdict, prediction
 from warren.core.walk import DefaultHijacked, DeviceGone, Fault, FirewallGone, HostDown, Probe, TableFlushed, Walker
 from warren.core.walk.course import Outside
 from warren.core.walk.places import STRANGER
-from warren.model.network import Network, PlaceKind
+from warren.model.network import Network
+from warren.model.place import PlaceKind
 from warren.model.prefix import FAMILIES
 from warren.model.surroundings import Surroundings
 from warren.model.trace import Disposition, Trace

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import Walker
 from warren.core.walk.tunnel import OVERHEAD
-from warren.model.network import Device, Host, Network
+from warren.model.device import Device
+from warren.model.host import Host
+from warren.model.network import Network
 from warren.model.prefix import Prefix, span_of, subtract
 from warren.model.state import WgInterface
 from warren.model.trace import Disposition, Trace

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from warren.model.network import Down
+from warren.model.expect import Down
 from warren.model.prefix import FAMILIES, Family, Prefix
 from warren.model.state import MAIN, HostState, Route, RouteKind
 from warren.model.surroundings import Surroundings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from warren.core.walk.packet import Packet
-from warren.model.network import Mapping, NatBox, Ports
+from warren.model.lab import Mapping, NatBox, Ports
 from warren.model.prefix import Family
 
 Remote = tuple[int, int]

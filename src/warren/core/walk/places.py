@@ -12,8 +12,9 @@ from ipaddress import ip_address
 from warren.core.walk.course import OnHost, OnLan, Outside, Spot
 from warren.core.walk.scene import Probe
 from warren.core.world import client_of
+from warren.model.expect import Expect, Target
 from warren.model.lock import Lock
-from warren.model.network import Expect, Place, PlaceKind, Target
+from warren.model.place import Place, PlaceKind
 from warren.model.prefix import FAMILIES, Address, Family, family_of
 from warren.model.world import World
 

@@ -45,7 +45,9 @@ from warren.model.firewall import (
     Set,
     SetRef,
 )
-from warren.model.network import PlaceKind, SetUse, Way
+from warren.model.named_set import SetUse
+from warren.model.network import Way
+from warren.model.place import PlaceKind
 from warren.model.prefix import Family, Prefix, host_prefix
 from warren.model.state import MARK_MASK, UPLINK_MARK
 

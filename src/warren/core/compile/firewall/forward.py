@@ -40,7 +40,9 @@ from warren.model.firewall import (
     Reject,
     Return,
 )
-from warren.model.network import Nat, PlaceKind, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
+from warren.model.portal import Nat
 from warren.model.prefix import Family, Prefix, covers, host_prefix
 from warren.model.state import MARK_MASK
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from warren.core.compile.firewall.sets import SAVE_UPLINK, came_by, leaves_by, near, rule, source, to
 from warren.core.compile.guests import reached_prefixes, resolvers
 from warren.core.compile.here import Here
+from warren.model.device import Device
 from warren.model.firewall import (
     Chain,
     Counter,
@@ -24,7 +25,6 @@ from warren.model.firewall import (
     Reject,
     Return,
 )
-from warren.model.network import Device
 from warren.model.prefix import Family, Prefix
 
 DNS = 53

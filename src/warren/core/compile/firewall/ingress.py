@@ -60,7 +60,8 @@ from warren.model.firewall import (
     SetMark,
     TcpSyn,
 )
-from warren.model.network import PlaceKind, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
 from warren.model.prefix import Family, host_prefix
 from warren.model.state import MARK_MASK, OUTER_MARK
 

@@ -53,7 +53,9 @@ from warren.model.firewall import (
     SnatPrefix,
     TcpSyn,
 )
-from warren.model.network import Nat, PlaceKind, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
+from warren.model.portal import Nat
 from warren.model.prefix import Address, Family
 from warren.model.state import MARK_MASK
 

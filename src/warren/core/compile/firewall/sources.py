@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from warren.core.compile.firewall.sets import came_by, source
 from warren.core.compile.here import Here
 from warren.model.firewall import EtherSource, Match, NfProto
-from warren.model.network import PlaceKind, Way
+from warren.model.network import Way
+from warren.model.place import PlaceKind
 from warren.model.prefix import Family
 
 

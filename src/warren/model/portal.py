@@ -1,0 +1,60 @@
+"""Which traffic leaves by whose uplink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from warren.model.diagnostic import Where
+from warren.model.named_set import SetUse
+from warren.model.place import Place
+from warren.model.prefix import FAMILIES, Family, Prefix
+
+
+class Nat(StrEnum):
+    """How the source of portal traffic reaches its exit: decided by warren, rewritten, or kept."""
+
+    AUTO = "auto"
+    SNAT = "snat"
+    ROUTED = "routed"
+
+
+class IfDown(StrEnum):
+    """What becomes of portal traffic while its tunnel is down."""
+
+    BLOCK = "block"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """Traffic that comes in at `source` leaves by the uplink of `exit`, through each host of `via` in turn.
+
+    `families` are those the portal claims: where the overlay or the exit lacks one of them, its traffic is
+    rejected with ICMP. A family not claimed (`family:` was written) is left as it was without the portal.
+    `exceptions` are prefixes that keep leaving directly, and `excepted` countries and lists that do; with `only`,
+    everything else does, and it is empty where it is not written. `delegated`: a delegate implies it, and neither end
+    rewrites its source.
+    """
+
+    source: Place
+    exit: str
+    via: tuple[str, ...] = ()
+    exceptions: tuple[Prefix, ...] = ()
+    families: tuple[Family, ...] = FAMILIES
+    nat: Nat = Nat.AUTO
+    if_down: IfDown = IfDown.BLOCK
+    delegated: bool = False
+    at: Where | None = None
+    excepted: tuple[SetUse, ...] = ()
+    only: tuple[Prefix | SetUse, ...] = ()
+
+    @property
+    def uses(self) -> tuple[SetUse, ...]:
+        """The countries and lists that it names."""
+        return (*self.excepted, *(one for one in self.only if isinstance(one, SetUse)))
+
+    @property
+    def by_marks(self) -> bool:
+        """Whether some of its destinations are exempted by marks, which a lost firewall table does not lend."""
+        return bool(self.excepted or self.only)
