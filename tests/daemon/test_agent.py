@@ -16,9 +16,10 @@ import pytest
 
 from tests.sys.boxes import Box, boxes
 from warren.core.delegates import Watched
-from warren.daemon import agent
-from warren.daemon.agent import Agent, Duties, Event
+from warren.daemon import followed
+from warren.daemon.agent import Agent
 from warren.daemon.duties import after_each_apply
+from warren.daemon.duty import Duties, Event
 from warren.daemon.pulse import Pulse
 from warren.model.lock import FollowedLock
 from warren.model.prefix import Prefix
@@ -113,7 +114,7 @@ def test_a_followed_device_is_looked_at_once_a_second(cable: Box, monkeypatch: p
             file.write("x")
         return {"up0": ip_network("2001:db8:2::/64")}
 
-    monkeypatch.setattr(agent, "prefixes_here", look)
+    monkeypatch.setattr(followed, "prefixes_here", look)
     here = replace(HERE, followed=(FollowedLock("up0", ip_network("2001:db8:1::/64")),))
     given = [here]
     with at_work(cable, lambda: given.pop() if given else None) as told:

@@ -23,8 +23,9 @@ def agent(file: str, host: str, as_json: bool) -> None:
     import sys
 
     from warren.cli.network import open_network
-    from warren.daemon.agent import Agent, Duties, Event
+    from warren.daemon.agent import Agent
     from warren.daemon.duties import after_each_apply, duties_here
+    from warren.daemon.duty import Duties, Event
     from warren.sys.machine import Machine
     from warren.sys.prepare import choose_host
 

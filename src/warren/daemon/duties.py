@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from warren.core.compile.delegates import ANNOUNCER
 from warren.core.delegates import watched
-from warren.daemon.agent import Duties
+from warren.daemon.duty import Duties
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.sys import journal

@@ -1,0 +1,81 @@
+"""What a duty of the agent is: something to see to between two applies, in a file of its own.
+
+    begin ─► line, moved, tick … ─► end          learn, whenever something was applied in between
+
+All duties share one event loop and are called one after the other, so nothing here may wait longer than a program
+runs; what has to wait has a reader or a timer on that loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warren.core.delegates import Watched
+from warren.model.lock import FollowedLock
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered or trouble.
+
+    `subject` is the uplink or the peer it is about, `lans` are those that are told; `says` is for people.
+    """
+
+    kind: str
+    subject: str
+    lans: tuple[str, ...]
+    says: str
+
+
+Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What there is to see to: the network, its devices here, the uplink, the tunnels that LANs depend on.
+
+    `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
+    """
+
+    network: str
+    uplink: str
+    devices: tuple[str, ...]
+    watched: tuple[Watched, ...]
+    directory: str
+    live: str = ""
+    followed: tuple[FollowedLock, ...] = ()
+
+
+class Duty:
+    """One thing to see to. Each of these does nothing until a duty says what; times are the loop's clock in seconds."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def begin(self, duties: Duties, now: float) -> None:
+        """Start; HostError if that cannot be done here, and then the agent does not start either."""
+        self.learn(duties, now)
+
+    def learn(self, duties: Duties, now: float) -> None:
+        """Something was applied: see to what is there now. HostError is told as trouble, and the agent goes on."""
+
+    def names(self) -> tuple[str, ...]:
+        """Give what is watched, as people are told."""
+        return ()
+
+    def line(self, text: str) -> None:
+        """A line of `ip monitor`. There may be thousands a second: to note it must be all."""
+
+    def moved(self, now: float) -> None:
+        """The uplink's addresses or the default route changed."""
+
+    def tick(self, now: float) -> None:
+        """A second has passed."""
+
+    def end(self) -> None:
+        """The agent ends: leave the network as it is."""
+
+    def say(self, kind: str, subject: str, says: str, lans: tuple[str, ...] = ()) -> None:
+        """Tell what happened."""
+        self._tell(Event(kind, subject, lans, says))
