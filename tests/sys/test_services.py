@@ -15,7 +15,7 @@ import pytest
 
 from tests.sys.boxes import Box, boxes
 from warren.core.render.commands import commands
-from warren.core.render.programs import files_of
+from warren.core.render.programs import WATCH, files_of
 from warren.core.render.services import Tools
 from warren.model.change import Change, DropService, Item, PutService, Rune
 from warren.model.state import HostState, Program, Service
@@ -160,3 +160,19 @@ def test_another_configuration_is_seen_and_put_right(box: Box) -> None:
     act(box, PutService(SERVICE, found))
     assert seen(box) == (SERVICE,)
     act(box, DropService(SERVICE))
+
+
+@pytest.mark.parametrize("named", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_comes_before_the_program_is_noted_is_not_lost(tmp_path: Path, named: signal.Signals) -> None:
+    """The moment between a program's birth and the shell's noting its number, made long enough to be met."""
+    watch = WATCH.replace("& child=$!\n  outlive", "& sleep 0.3; child=$!\n  outlive")
+    assert watch != WATCH
+    born = tmp_path / "born"
+    program = ("sh", "-c", f"echo >>{born}; exec sleep 60")
+    watcher = subprocess.Popen(("sh", "-c", watch, "w", str(tmp_path / "pid"), str(tmp_path / "log"), *program))
+    until(born.exists)
+    watcher.send_signal(named)
+    if named == signal.SIGHUP:
+        until(lambda: len(born.read_text()) > 1)
+        watcher.terminate()
+    assert watcher.wait(10) == 0

@@ -134,7 +134,7 @@ def mtu(subject: Subject) -> Iterator[Diagnostic]:
 def dns(subject: Subject) -> Iterator[Diagnostic]:
     """A private resolver is one of the network: elsewhere somebody else has that address. A full tunnel names one."""
     for device in subject.network.devices:
-        if device.full_tunnel and not device.dns:
+        if device.full_tunnel and not subject.spots.wrote(device.at, "dns"):
             says = f"`{device.name}` sends everything into its tunnel but names: it is told no resolver."
             hint = "Add `dns: …`, an address of the network or a public resolver's."
             yield finding("W127", subject.spots(device.at, "full_tunnel"), says, hint)

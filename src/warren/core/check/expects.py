@@ -103,7 +103,9 @@ def _remedy(why: str, place: Place) -> str:
 
 
 def _unreachable(subject: Subject, place: Place, families: tuple[Family, ...]) -> str:
-    """Say why a LAN has no route in one of the families asked; empty if it has in all."""
+    """Say why a LAN has no route in one of the families asked; empty if it has in all, or if that was told already."""
+    if subject.is_map_refused(place.host, place.lan):
+        return ""
     for family in families:
         if family in subject.network.families and (place.prefix is None or place.prefix.version == family):
             prefix: Prefix | None = subject.lan_prefix(place, family)

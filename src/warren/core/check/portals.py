@@ -76,6 +76,8 @@ def translation(subject: Subject) -> Iterator[Diagnostic]:
         for family in portal.families:
             prefix = subject.lan_prefix(portal.source, family)
             if prefix and family in subject.network.families and not subject.is_announced(portal.source.host, prefix):
+                if subject.is_map_refused(portal.source.host, portal.source.lan):
+                    break
                 why = subject.why_not_announced(portal.source.host, portal.source.lan, prefix)
                 says = f"`{portal.exit}` cannot answer `{portal.source}` under its own addresses: {why}."
                 mapping = f", or give `{portal.source.host}.{portal.source.lan}` a `map:`" if "overlaps" in why else ""

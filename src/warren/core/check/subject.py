@@ -104,6 +104,11 @@ class Subject:
             return f"`{prefix}` at `{host}.{lan}` overlaps `{other.host.name}.{other.lan.name}`"
         return f"the overlay has no {family_name(family_of(prefix))}"
 
+    def is_map_refused(self, host: str, lan: str) -> bool:
+        """Say whether a LAN's `map:` was found wrong: that it overlaps follows from it, and is not told as well."""
+        held = self.lans[host, lan]
+        return self.spots.wrote(held.at, "map") and not held.map_auto and not held.mapped
+
     @cached_property
     def _overlapping(self) -> dict[tuple[str, Prefix], OwnedLan]:
         """For each LAN prefix that overlaps another host's, one of those."""

@@ -6,7 +6,7 @@ everybody's addresses is nobody's, and makes no difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.host import compile_in
@@ -20,6 +20,7 @@ from warren.model.key import PublicKey
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.model.prefix import FAMILIES, Family, Prefix, Span, host_prefix, merge, prefixes_of, span_of, subtract
+from warren.model.publish import SourceKept
 from warren.model.state import HostState, Peer, WgInterface
 from warren.model.surroundings import Surroundings
 
@@ -39,7 +40,10 @@ def differences(draft: Draft, network: Network, lock: Lock) -> Iterator[Diagnost
         if given is not None:
             state = compile_in(fabric, host.name, Surroundings(stated=True))
             yield from _peers(given, host, state, names)
-            yield from _reach(given, host, state, names, unclaimed)
+            kept = {
+                one.gateway for one in network.publishes if one.to.host == host.name and one.source is SourceKept.KEPT
+            }
+            yield from _reach(given, host, state, names, unclaimed, kept)
             yield from _device(given, host, state)
 
 
@@ -98,6 +102,7 @@ def _reach(
     state: HostState,
     names: Mapping[PublicKey, str],
     unclaimed: Mapping[Family, list[Span]],
+    kept: Set[str],
 ) -> Iterator[Diagnostic]:
     had = _effective({peer.public_key: _meant(peer) for peer in given.peers})
     got = _effective({key: peer.allowed_ips for key, (_, peer) in _held(state).items()})
@@ -118,7 +123,11 @@ def _reach(
                 where = given.allowed(key, _first(given, key, lost, family))
                 yield finding("W164", where, what=what, remedy=remedy)
             new = subtract(subtract(after, before), unclaimed[family])
-            if new:
+            if new and name in kept:
+                what = f"`{host.name}` will take packets from {_some(new, family)} by `{name}`"
+                remedy = f"They are the clients of what `{name}` publishes; `source: snat` there hides who they are."
+                yield finding("W164", given.peer(key, "allowedips"), what=what, remedy=remedy)
+            elif new:
                 what = f"`{host.name}` will also reach {_some(new, family)} by `{name}`"
                 remedy = "LANs of a network reach each other; `closed: true` on a LAN ends that."
                 yield finding("W164", given.peer(key, "allowedips"), what=what, remedy=remedy)

@@ -37,6 +37,11 @@ class Spots:
             where = node.where
         return where
 
+    def wrote(self, at: Where | None, key: str) -> bool:
+        """Say whether the entry at `at` has a key, be its value right or not."""
+        node = self._entries.get((at.line, at.column)) if at is not None else self.root
+        return isinstance(node, Table) and key in node.by_key
+
     @cached_property
     def _entries(self) -> dict[tuple[int, int], Node]:
         """Entries by place: the value behind a key, or the item of a list."""

@@ -47,18 +47,20 @@ exit 0
 """
 KEPT = ("pd.leases", "pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
 
-# `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it.
+# `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it. A signal
+# may come when the child is there and its number is not noted yet: whoever notes it looks whether one did.
 WATCH = """\
 pid=$1 log=$2; shift 2
 echo $$ >"$pid"
 trap 'ended=1; kill $child 2>/dev/null' TERM
 trap 'again=1; kill $child 2>/dev/null' HUP
+outlive() { [ ! "$again$ended" ] || kill $child 2>/dev/null; while kill -0 $child 2>/dev/null; do wait $child; done; }
 ended= wait=1
 while [ ! "$ended" ]; do
   again=
   "$@" >"$log" 2>&1 </dev/null & child=$!
-  while kill -0 $child 2>/dev/null; do wait $child; done
-  [ "$again$ended" ] || { sleep $wait & child=$!; wait $child; [ $wait -ge 30 ] || wait=$((wait * 2)); }
+  outlive
+  [ "$again$ended" ] || { sleep $wait & child=$!; outlive; [ $wait -ge 30 ] || wait=$((wait * 2)); }
 done
 """
 # A number is somebody else's by now unless the command line says otherwise; one that has ended has none. Busybox's grep
