@@ -34,7 +34,8 @@ def as_text(diagnostic: Diagnostic, *sources: Source) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-Rows = tuple[Sequence[tuple[str, str]], Mapping[str, Code]]  # headings by the beginning of their codes, and codes
+# Headings by the beginning of their codes, and the codes.
+Rows = tuple[Sequence[tuple[str | tuple[str, ...], str]], Mapping[str, Code]]
 
 
 def render_errors(*tables: Rows) -> str:

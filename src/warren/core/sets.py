@@ -22,10 +22,15 @@ ReadSet = Callable[[str, ListFile | None], NamedSet]
 def fill(network: Network, read: ReadSet | None) -> Network:
     """Put the contents of every set that a portal names into the network, each read once."""
     files = {f"list:{one.name}": one for one in network.lists}
-    names = dict.fromkeys(use.name for portal in network.portals for use in portal.uses)
+    names = dict.fromkeys(use.name for portal in network.portals for use in (*portal.uses, *_of_dns(portal)))
     if not names:
         return network
     return replace(network, named=tuple(_read(name, files.get(name), read) for name in names))
+
+
+def _of_dns(portal: Portal) -> tuple[SetUse, ...]:
+    """The sets by which its answers are judged, which need not be among what it excepts."""
+    return tuple(one for one in portal.judged_by if isinstance(one, SetUse))
 
 
 def _read(name: str, file: ListFile | None, read: ReadSet | None) -> NamedSet:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from warren.model.diagnostic import Where
+from warren.model.dns import Dns
 from warren.model.named_set import SetUse
 from warren.model.place import Place
 from warren.model.prefix import FAMILIES, Family, Prefix
@@ -35,6 +36,7 @@ class Portal:
     `exceptions` are prefixes that keep leaving directly, and `excepted` countries and lists that do; with `only`,
     everything else does, and it is empty where it is not written. `delegated`: a delegate implies it, and neither end
     rewrites its source.
+    `dns`: by whom the names are resolved that are asked for there; None leaves that to others.
     """
 
     source: Place
@@ -48,11 +50,19 @@ class Portal:
     at: Where | None = None
     excepted: tuple[SetUse, ...] = ()
     only: tuple[Prefix | SetUse, ...] = ()
+    dns: Dns | None = None
 
     @property
     def uses(self) -> tuple[SetUse, ...]:
         """The countries and lists that it names."""
         return (*self.excepted, *(one for one in self.only if isinstance(one, SetUse)))
+
+    @property
+    def judged_by(self) -> tuple[Prefix | SetUse, ...]:
+        """What makes an address domestic for `dns`: what is written there, or what the portal excepts."""
+        if self.dns is None or not self.dns.judged:
+            return ()
+        return self.dns.domestic_set or (*self.exceptions, *self.excepted)
 
     @property
     def by_marks(self) -> bool:

@@ -18,7 +18,7 @@ def questions(subject: Subject) -> Iterator[Diagnostic]:
     for expect in subject.network.expects:
         says = _contradiction(expect)
         where = subject.spots(expect.at)
-        asked = (expect.exit, expect.arrives, expect.blocked, expect.source, expect.path, expect.mtu)
+        asked = (expect.resolves, expect.exit, expect.arrives, expect.blocked, expect.source, expect.path, expect.mtu)
         if says:
             yield finding("W081", where, says, "Delete what is not meant, or make two expectations of it.")
         elif not any(asked):

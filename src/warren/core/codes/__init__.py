@@ -6,12 +6,19 @@ the hosts, the values and the very remedy.
 
 from __future__ import annotations
 
-from warren.core.codes import delegates, devices, hosts, maps, portals, promises, publish, render, text
+from warren.core.codes import delegates, devices, dns, hosts, maps, portals, promises, publish, render, text
 from warren.core.codes.code import ERROR, WARNING, Code
 
 __all__ = ["CODES", "ERROR", "GROUPS", "WARNING", "Code"]
 
-GROUPS: tuple[tuple[str, str], ...] = (
+
+def _codes(first: int, last: int) -> tuple[str, ...]:
+    """List codes where a group is no decade."""
+    return tuple(f"W{number}" for number in range(first, last + 1))
+
+
+# By what the codes of a group begin with (str.startswith).
+GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     ("W00", "The file as text"),
     ("W01", "Words and values"),
     ("W02", "Names"),
@@ -29,13 +36,14 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("W14", "Mapped LANs"),
     ("W15", "Rendering for other machines"),
     ("W17", "Countries and lists"),
+    (_codes(195, 204), "Names resolved"),
 )
 
 CODES: dict[str, Code] = dict(
     sorted(
         (
             row
-            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render)
+            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render, dns)
             for row in part.CODES.items()
         ),
         key=lambda row: row[0],

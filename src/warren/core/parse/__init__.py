@@ -15,7 +15,8 @@ from warren.core.parse.addresses import overlay_prefix
 from warren.core.parse.delegates import DELEGATE_KEYS, delegates
 from warren.core.parse.destinations import LISTS
 from warren.core.parse.devices import DEVICE_KEYS, devices
-from warren.core.parse.expects import EXPECT_KEYS, WHEN_KEYS, expects
+from warren.core.parse.dns import DNS_KEYS
+from warren.core.parse.expects import EXPECT_KEYS, RESOLVES_KEYS, WHEN_KEYS, expects
 from warren.core.parse.hosts import HOST_KEYS, LAN_KEYS, hosts
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
 from warren.core.parse.names import network_name
@@ -57,10 +58,12 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "lan": LAN_KEYS,
     "device": DEVICE_KEYS,
     "portal": PORTAL_KEYS,
+    "dns": DNS_KEYS,
     "publish": PUBLISH_KEYS,
     "delegate": DELEGATE_KEYS,
     "expect": EXPECT_KEYS,
     "when": WHEN_KEYS,
+    "resolves": RESOLVES_KEYS,
     "lab": LAB_KEYS,
     "nat": NAT_KEYS,
     "link": LINK_KEYS,

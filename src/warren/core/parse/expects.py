@@ -11,7 +11,7 @@ from warren.core.parse.places import exit_host, host_name, known_host, place, pl
 from warren.core.parse.portals import FAMILY_WORDS
 from warren.core.parse.reading import Key, Reading, each, entry, integer, scalar, show, word
 from warren.core.parse.tree import Node, Scalar, Table
-from warren.model.expect import Down, Expect, Target
+from warren.model.expect import DNS, Down, Expect, Resolves, Target
 from warren.model.place import Place
 
 _SERVICE = re.compile(r"(tcp|udp)/(\d{1,5})|icmp")
@@ -114,9 +114,36 @@ def when(node: Node, what: str, reading: Reading) -> tuple[Down, ...] | None:
     return None if values is None else values.get("down")
 
 
+def _asked(node: Node, what: str, reading: Reading) -> str | None:
+    """Read a name that is to be resolved."""
+    text = scalar(node, what, reading, "example.org")
+    if text is None:
+        return None
+    name = text.text.lower().removesuffix(".")
+    if is_dns_name(name) and "." in name and len(name) < 230:
+        return name
+    says = f"{what} cannot be {show(text.text)}, which is no name to ask a resolver for."
+    reading.note("W016", node.where, says, "Write for instance `example.org`.")
+    return None
+
+
+RESOLVES_KEYS: dict[str, Key[Any]] = {
+    "name": Key(_asked, required=True),
+    "by": Key(each(host_name, single=True)),
+}
+
+
+def resolves(node: Node, what: str, reading: Reading) -> Resolves | None:
+    """Read which name is asked for, and by whose uplinks its questions leave."""
+    values = entry(node, "`resolves`", reading, RESOLVES_KEYS)
+    if values is None or "name" not in values:
+        return None
+    return Resolves(values["name"], tuple(dict.fromkeys(values.get("by", ()))))
+
+
 EXPECT_KEYS: dict[str, Key[Any]] = {
     "from": Key(place, required=True),
-    "to": Key(target, required=True),
+    "to": Key(target),
     "exit": Key(exit_host),
     "arrives": Key(arrives),
     "blocked": Key(blocked),
@@ -125,6 +152,7 @@ EXPECT_KEYS: dict[str, Key[Any]] = {
     "mtu": Key(integer(68, 65535)),
     "family": Key(word(FAMILY_WORDS)),
     "when": Key(when),
+    "resolves": Key(resolves),
 }
 
 
@@ -132,10 +160,14 @@ def expect(node: Node, what: str, reading: Reading) -> Expect | None:
     """Read one expectation; None if any part of it could not be read."""
     before = len(reading.found)
     values = entry(node, "an expectation", reading, EXPECT_KEYS)
-    written = node.by_key.keys() if isinstance(node, Table) else ()
+    written = node.by_key.keys() if isinstance(node, Table) else set[str]()
+    if isinstance(node, Table) and not {"to", "resolves"} & written:
+        reading.note("W011", node.where, "An expectation has no `to`.", "Add `to: …`, or `resolves: {name: …, by: …}`.")
     # A place at a host that is broken itself is not noted again, but it is not there either.
     if values is None or len(reading.found) > before or any(key not in values for key in written):
         return None
+    if values.get("resolves") is not None:
+        return _of_a_name(node, values, reading)
     return Expect(
         source_place=values["from"],
         target=values["to"],
@@ -148,6 +180,28 @@ def expect(node: Node, what: str, reading: Reading) -> Expect | None:
         families=values.get("family"),
         down=values.get("when", ()),
         at=node.where,
+    )
+
+
+def _of_a_name(node: Node, values: dict[str, Any], reading: Reading) -> Expect | None:
+    """Make an expectation about a name; nothing that is said of packets goes with it."""
+    for key in node.pairs if isinstance(node, Table) else ():
+        if key[0].text not in ("from", "resolves", "blocked", "when"):
+            says = f"`{key[0].text}` says something of a packet, and `resolves` is about a name."
+            reading.note("W203", key[0].where, says, "Write an expectation of its own for it.")
+            return None
+    asked: Resolves = values["resolves"]
+    if bool(asked.by) is values.get("blocked", False):
+        says = "A name is asked for by some host's uplink, or blocked; this is " + ("both." if asked.by else "neither.")
+        reading.note("W203", node.where, says, "Write `resolves: {name: …, by: HOST}`, or `blocked: true` beside it.")
+        return None
+    return Expect(
+        source_place=values["from"],
+        target=Target(name=asked.name, proto=DNS),
+        blocked=values.get("blocked", False),
+        down=values.get("when", ()),
+        at=node.where,
+        resolves=asked,
     )
 
 

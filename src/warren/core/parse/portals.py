@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from warren.core.parse.destinations import destinations
+from warren.core.parse.dns import dns
 from warren.core.parse.places import exit_host, host_name, place
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, word
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
+from warren.model.dns import Dns
 from warren.model.named_set import SetUse
 from warren.model.place import PlaceKind
 from warren.model.portal import IfDown, Nat, Portal
@@ -49,6 +51,7 @@ PORTAL_KEYS: dict[str, Key[Any]] = {
     "family": Key(word(FAMILY_WORDS)),
     "nat": Key(word({value.value: value for value in Nat})),
     "if_down": Key(if_down),
+    "dns": Key(dns),
 }
 
 
@@ -86,7 +89,15 @@ def portal(node: Node, what: str, reading: Reading) -> Portal | None:
         families=values.get("family", FAMILIES),
         nat=values.get("nat", Nat.AUTO),
         at=node.where,
+        dns=_resolving(values.get("dns"), written.get("dns")),
     )
+
+
+def _resolving(dns: Dns | None, node: Node | None) -> Dns | None:
+    """Say of each set of `dns:` at which place it was written."""
+    if dns is None or not isinstance(node, Table):
+        return dns
+    return replace(dns, domestic_set=_indexed(dns.domestic_set, node.by_key.get("domestic_set")))
 
 
 def _indexed(named: tuple[Prefix | SetUse, ...], node: Node | None) -> tuple[Prefix | SetUse, ...]:
