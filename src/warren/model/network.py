@@ -25,12 +25,14 @@ class Way:
     """A portal and its hosts from entry to exit, the hub included where it had to step in.
 
     An `addressed` way has overlay addresses of its own, by which the hosts on it know its packets: a chain, and
-    whatever leaves its entry by a chain's first tunnel, which could be taken for the chain.
+    whatever leaves its entry by a chain's first tunnel, which could be taken for the chain. A portal has a way to each
+    of its exits; `rank` is the exit's place among them, and all but the first are spare.
     """
 
     portal: Portal
     hops: tuple[str, ...]
     addressed: bool = False
+    rank: int = 0
 
     @property
     def chained(self) -> bool:
@@ -118,16 +120,17 @@ class Network:
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:
-        """The hops of every portal, in the file's order; the hub steps in where two neighbours cannot dial."""
-        found: list[tuple[Portal, tuple[str, ...]]] = []
+        """The ways of every portal, in the file's order; the hub steps in where two neighbours cannot dial."""
+        found: list[tuple[Portal, tuple[str, ...], int]] = []
         for portal in self.portals:
-            hops = [portal.source.host]
-            for host in (*portal.via, portal.exit):
-                relay = self.next_hop(hops[-1], host)
-                hops += [relay, host] if relay is not None and relay != host else [host]
-            found.append((portal, tuple(hops)))
-        chains_begin = {way[:2] for _, way in found if len(way) > 2}
-        return tuple(Way(portal, way, way[:2] in chains_begin) for portal, way in found)
+            for rank, exit_ in enumerate(portal.exits):
+                hops = [portal.source.host]
+                for host in (*portal.via, exit_):
+                    relay = self.next_hop(hops[-1], host)
+                    hops += [relay, host] if relay is not None and relay != host else [host]
+                found.append((portal, tuple(hops), rank))
+        chains_begin = {way[:2] for _, way, _ in found if len(way) > 2}
+        return tuple(Way(portal, way, way[:2] in chains_begin, rank) for portal, way, rank in found)
 
     @cached_property
     def ways_by_host(self) -> dict[str, tuple[tuple[Way, int], ...]]:

@@ -9,7 +9,7 @@ from warren.model.diagnostic import Where
 from warren.model.dns import Dns
 from warren.model.named_set import SetUse
 from warren.model.place import Place
-from warren.model.prefix import FAMILIES, Family, Prefix
+from warren.model.prefix import FAMILIES, Address, Family, Prefix
 
 
 class Nat(StrEnum):
@@ -31,6 +31,8 @@ class IfDown(StrEnum):
 class Portal:
     """Traffic that comes in at `source` leaves by the uplink of `exit`, through each host of `via` in turn.
 
+    `spare` are further exits, in the order in which they are taken while those before them are dead; `health` are
+    addresses behind the exits by which that is told, of a family without one the usual ones.
     `families` are those the portal claims: where the overlay or the exit lacks one of them, its traffic is
     rejected with ICMP. A family not claimed (`family:` was written) is left as it was without the portal.
     `exceptions` are prefixes that keep leaving directly, and `excepted` countries and lists that do; with `only`,
@@ -51,6 +53,18 @@ class Portal:
     excepted: tuple[SetUse, ...] = ()
     only: tuple[Prefix | SetUse, ...] = ()
     dns: Dns | None = None
+    spare: tuple[str, ...] = ()
+    health: tuple[Address, ...] = ()
+
+    @property
+    def exits(self) -> tuple[str, ...]:
+        """All its exits, the preferred first."""
+        return (self.exit, *self.spare)
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether the agent chooses where it leaves: there is another way to take while an exit is dead."""
+        return bool(self.spare) or self.if_down is IfDown.DIRECT
 
     @property
     def uses(self) -> tuple[SetUse, ...]:
@@ -66,5 +80,5 @@ class Portal:
 
     @property
     def by_marks(self) -> bool:
-        """Whether some of its destinations are exempted by marks, which a lost firewall table does not lend."""
-        return bool(self.excepted or self.only)
+        """Whether some of its packets may be exempted by marks, which a lost firewall table does not lend."""
+        return bool(self.excepted or self.only) or self.if_down is IfDown.DIRECT

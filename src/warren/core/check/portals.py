@@ -28,19 +28,20 @@ def ways(subject: Subject) -> Iterator[Diagnostic]:
     for way in subject.network.ways:
         portal = way.portal
         entry = portal.source.host
-        if portal.exit == entry:
+        exit_ = portal.exits[way.rank]
+        if exit_ == entry:
             says = f"The portal from `{portal.source}` exits at `{entry}`, its own host."
             hint = "Name another host as exit. Traffic of the host leaves by its uplink without a portal."
-            yield finding("W070", subject.portal_spot(portal, "exit"), says, hint)
+            yield finding("W070", subject.portal_spot(portal, "exit", way.rank), says, hint)
             continue
-        written = (entry, *portal.via, portal.exit)
+        written = (entry, *portal.via, exit_)
         passed = {entry}
         for at, host in enumerate(portal.via):
             where = subject.portal_spot(portal, "via", at)
             if host in passed:
                 says = f"The chain {_arrows(written)} comes back to `{host}`."
                 yield finding("W071", where, says, "Take the second mention out; each host is passed once.")
-            elif host == portal.exit:
+            elif host == exit_:
                 says = f"The chain {_arrows(written)} passes its exit `{host}` on the way."
                 yield finding("W071", where, says, f"Take `{host}` out of `via:`.")
             passed.add(host)
@@ -79,7 +80,7 @@ def translation(subject: Subject) -> Iterator[Diagnostic]:
                 if subject.is_map_refused(portal.source.host, portal.source.lan):
                     break
                 why = subject.why_not_announced(portal.source.host, portal.source.lan, prefix)
-                says = f"`{portal.exit}` cannot answer `{portal.source}` under its own addresses: {why}."
+                says = f"`{portal.exits[way.rank]}` cannot answer `{portal.source}` under its own addresses: {why}."
                 mapping = f", or give `{portal.source.host}.{portal.source.lan}` a `map:`" if "overlaps" in why else ""
                 yield finding("W075", where, says, f"Write `nat: snat`{mapping}.")
                 break

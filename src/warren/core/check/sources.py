@@ -68,7 +68,7 @@ def _is_lan(portal: Portal) -> bool:
 
 def _group(portal: Portal) -> tuple[object, ...]:
     """Portals that may be meant for one machine: of one LAN, by one way."""
-    return portal.source.host, portal.source.lan, portal.via, portal.exit
+    return portal.source.host, portal.source.lan, portal.via, portal.exits
 
 
 def own_addresses(subject: Subject) -> Iterator[Diagnostic]:

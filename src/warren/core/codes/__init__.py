@@ -6,7 +6,19 @@ the hosts, the values and the very remedy.
 
 from __future__ import annotations
 
-from warren.core.codes import delegates, devices, dns, hosts, maps, portals, promises, publish, render, text
+from warren.core.codes import (
+    delegates,
+    devices,
+    dns,
+    failover,
+    hosts,
+    maps,
+    portals,
+    promises,
+    publish,
+    render,
+    text,
+)
 from warren.core.codes.code import ERROR, WARNING, Code
 
 __all__ = ["CODES", "ERROR", "GROUPS", "WARNING", "Code"]
@@ -37,13 +49,14 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     ("W15", "Rendering for other machines"),
     ("W17", "Countries and lists"),
     (_codes(195, 204), "Names resolved"),
+    (_codes(225, 229), "Several exits"),
 )
 
 CODES: dict[str, Code] = dict(
     sorted(
         (
             row
-            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render, dns)
+            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render, dns, failover)
             for row in part.CODES.items()
         ),
         key=lambda row: row[0],

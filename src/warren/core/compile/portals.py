@@ -18,18 +18,28 @@ from warren.model.portal import Portal
 
 
 def hops(network: Network, portal: Portal) -> tuple[str, ...]:
-    """List a portal's hosts from entry to exit."""
+    """List a portal's hosts from entry to its first exit."""
     return next(way.hops for way in network.ways if way.portal is portal)
 
 
 def identity(portal: Portal) -> str:
-    """Name a portal by what it joins, not by its place in the file: the key of its lock entry."""
+    """Name a portal by what it joins, not by its place in the file: the key of its lock entry.
+
+    Its spare exits are not part of it: one more or less moves neither its addresses nor its table.
+    """
     return f"{portal.source} -> {','.join((*portal.via, portal.exit))}"
 
 
 def ways_from(network: Network, host: str) -> tuple[Way, ...]:
-    """List the portals a host is the entry of, in the file's order."""
-    return tuple(way for way, at in network.ways_by_host.get(host, ()) if at == 0)
+    """List the portals a host is the entry of, in the file's order, each with its way to its first exit."""
+    return tuple(way for way, at in network.ways_by_host.get(host, ()) if at == 0 and way.rank == 0)
+
+
+def ways_of(network: Network, portal: Portal) -> tuple[Way, ...]:
+    """List the ways of a portal, one for each exit, the preferred first."""
+    return tuple(
+        way for way, at in network.ways_by_host.get(portal.source.host, ()) if at == 0 and way.portal is portal
+    )
 
 
 def ways_through(network: Network, host: str) -> tuple[tuple[Way, int], ...]:
@@ -47,4 +57,4 @@ def dedicated_peers(network: Network, host: str) -> tuple[str, ...]:
 
 def addressed_portals(network: Network, host: str) -> tuple[Portal, ...]:
     """List the portals entered at a host that need overlay addresses of their own: chains and their siblings."""
-    return tuple(way.portal for way in ways_from(network, host) if way.addressed)
+    return tuple(way.portal for way, at in network.ways_by_host.get(host, ()) if at == 0 and way.addressed)

@@ -34,6 +34,18 @@ def parse_address(text: str) -> Address | None:
         return None
 
 
+def address(node: Node, what: str, reading: Reading) -> Address | None:
+    """Read an address without a prefix length."""
+    text = scalar(node, what, reading, "1.1.1.1")
+    if text is None:
+        return None
+    found = parse_address(text.text)
+    if found is None:
+        says = f"{what} cannot be {show(text.text)}, which is no IPv4 or IPv6 address."
+        reading.note("W050", node.where, says, "Write for instance `1.1.1.1` or `2606:4700:4700::1111`.")
+    return found
+
+
 def prefix_of(text: str, where: Where, what: str, reading: Reading) -> Prefix | None:
     """Parse a prefix, or an address as the prefix that holds only it; findings for all that is wrong."""
     if "/" not in text:

@@ -7,7 +7,7 @@ from typing import Any
 
 from warren.core.parse.addresses import parse_address
 from warren.core.parse.endpoints import is_dns_name
-from warren.core.parse.places import exit_host, host_name, known_host, place, place_of
+from warren.core.parse.places import host_name, known_host, place, place_of
 from warren.core.parse.portals import FAMILY_WORDS
 from warren.core.parse.reading import Key, Reading, each, entry, integer, scalar, show, word
 from warren.core.parse.tree import Node, Scalar, Table
@@ -144,7 +144,7 @@ def resolves(node: Node, what: str, reading: Reading) -> Resolves | None:
 EXPECT_KEYS: dict[str, Key[Any]] = {
     "from": Key(place, required=True),
     "to": Key(target),
-    "exit": Key(exit_host),
+    "exit": Key(host_name),
     "arrives": Key(arrives),
     "blocked": Key(blocked),
     "source": Key(source),

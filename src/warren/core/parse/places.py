@@ -10,7 +10,7 @@ import re
 from warren.core.parse.addresses import looks_numeric, parse_address, prefix_of
 from warren.core.parse.names import RESERVED
 from warren.core.parse.reading import KnownHost, Reading, scalar, show, some
-from warren.core.parse.tree import Node, Scalar, Sequence
+from warren.core.parse.tree import Node, Scalar
 from warren.model.host import Lan
 from warren.model.mapped import moved
 from warren.model.place import Place, PlaceKind
@@ -36,15 +36,6 @@ def host_name(node: Node, what: str, reading: Reading) -> str | None:
     if text is None:
         return None
     return text.text if known_host(text, text.text, reading) else None
-
-
-def exit_host(node: Node, what: str, reading: Reading) -> str | None:
-    """Read an exit; several are for a later version."""
-    if isinstance(node, Sequence):
-        says = f"{what} can name only one host in this version of warren."
-        reading.note("W015", node.where, says, "Keep one of them.")
-        return None
-    return host_name(node, what, reading)
 
 
 def known_host(text: Scalar, name: str, reading: Reading) -> bool:

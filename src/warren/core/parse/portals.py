@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from warren.core.parse.addresses import address
 from warren.core.parse.destinations import destinations
 from warren.core.parse.dns import dns
-from warren.core.parse.places import exit_host, host_name, place
+from warren.core.parse.places import host_name, place
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, word
 from warren.core.parse.tree import Node, Scalar, Sequence, Table
 from warren.model.dns import Dns
@@ -23,14 +24,15 @@ FAMILY_WORDS: dict[str, tuple[Family, ...]] = {
 }
 
 
-def if_down(node: Node, what: str, reading: Reading) -> IfDown | None:
-    """Read what becomes of the traffic while the tunnel is down; `direct` needs the agent."""
-    chosen = word({value.value: value for value in IfDown})(node, what, reading)
-    if chosen is IfDown.DIRECT:
-        says = "`if_down: direct` needs warren's agent, which this version does not have yet."
-        reading.note("W015", node.where, says, "Write `if_down: block`, or leave it out: that is the default.")
+def exits(node: Node, what: str, reading: Reading) -> tuple[str, ...] | None:
+    """Read an exit, or a list of them in the order in which they are taken; no name of it may be lost."""
+    if nothing(node) or (isinstance(node, Sequence) and not node.items):
+        says = f"{what} names no host."
+        reading.note("W012", node.where, says, "Write a host, or several in the order in which they are to be taken.")
         return None
-    return chosen
+    found = each(host_name, single=True)(node, what, reading)
+    complete = found is not None and len(found) == (len(node.items) if isinstance(node, Sequence) else 1)
+    return found if complete else None
 
 
 def only(node: Node, what: str, reading: Reading) -> tuple[Prefix | SetUse, ...] | None:
@@ -44,13 +46,14 @@ def only(node: Node, what: str, reading: Reading) -> tuple[Prefix | SetUse, ...]
 
 PORTAL_KEYS: dict[str, Key[Any]] = {
     "from": Key(place, required=True),
-    "exit": Key(exit_host, required=True),
+    "exit": Key(exits, required=True),
     "via": Key(each(host_name, single=True)),
     "except": Key(destinations),
     "only": Key(only),
     "family": Key(word(FAMILY_WORDS)),
     "nat": Key(word({value.value: value for value in Nat})),
-    "if_down": Key(if_down),
+    "health": Key(each(address, single=True)),
+    "if_down": Key(word({value.value: value for value in IfDown})),
     "dns": Key(dns),
 }
 
@@ -81,13 +84,16 @@ def portal(node: Node, what: str, reading: Reading) -> Portal | None:
     named = _indexed(values.get("except", ()), written.get("except"))
     return Portal(
         source=source,
-        exit=values["exit"],
+        exit=values["exit"][0],
+        spare=values["exit"][1:],
         via=values.get("via", ()),
         exceptions=tuple(one for one in named if not isinstance(one, SetUse)),
         excepted=tuple(one for one in named if isinstance(one, SetUse)),
         only=_indexed(values.get("only", ()), written.get("only")),
         families=values.get("family", FAMILIES),
         nat=values.get("nat", Nat.AUTO),
+        if_down=values.get("if_down", IfDown.BLOCK),
+        health=values.get("health", ()),
         at=node.where,
         dns=_resolving(values.get("dns"), written.get("dns")),
     )
