@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from warren.model.diagnostic import Where
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey
+from warren.model.lan_words import Dhcp, Vlan, Wifi
 from warren.model.mapped import MappedPrefix
 from warren.model.prefix import FAMILIES, Interface, Prefix
 
@@ -19,7 +20,8 @@ class Lan:
     which the others see the LAN's own, as written: one for each subnet of the families that are mapped, in their
     order. With `map_auto` the lock allots them, and `core.maps` fills in what it `allotted`.
     `delegated` are addresses that warren itself gives the host there, of delegated prefixes, and `pools` what of them
-    routers on the LAN may ask for (`core.delegates`).
+    routers on the LAN may ask for (`core.delegates`). `dhcp`, `ra` (routers' advertisements for its own IPv6 subnets)
+    and `wifi` are what warren does for machines there; a device with `vlan` or `bridge` (its ports) is made by warren.
     """
 
     name: str
@@ -31,6 +33,16 @@ class Lan:
     allotted: tuple[MappedPrefix, ...] = ()
     delegated: tuple[Interface, ...] = ()
     pools: tuple[Prefix, ...] = ()
+    dhcp: Dhcp | None = None
+    ra: bool = False
+    wifi: Wifi | None = None
+    vlan: Vlan | None = None
+    bridge: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether warren gives the host its addresses there, because it does something for the LAN."""
+        return bool(self.dhcp or self.ra or self.wifi or self.vlan or self.bridge)
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
@@ -69,7 +81,8 @@ class Host:
 
     `port` is the listening port of the shared device when written out. `mtu` overrides the computed MTU of
     every tunnel device. `psk` maps a peer's name to the path of the file that holds the preshared key.
-    `firewall` is the owner's consent to a rule at that tool's hook.
+    `firewall` is the owner's consent to a rule at that tool's hook. `reflect` names what is repeated from each of its
+    LANs to the others (`mdns`).
     """
 
     name: str
@@ -82,6 +95,7 @@ class Host:
     psk: tuple[tuple[str, str], ...] = ()
     private_key: str = "/etc/warren/private.key"
     firewall: str | None = None
+    reflect: tuple[str, ...] = ()
     at: Where | None = None
 
     def lan(self, name: str) -> Lan:

@@ -18,6 +18,7 @@ from warren.core.check import (
     failover,
     hosts,
     lab,
+    lan_services,
     maps,
     portals,
     publishes,
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     *dns.CHECKS,
     *publishes.CHECKS,
     *delegates.CHECKS,
+    *lan_services.CHECKS,
     *expects.CHECKS,
     *lab.CHECKS,
 )

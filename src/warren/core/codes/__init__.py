@@ -12,6 +12,7 @@ from warren.core.codes import (
     dns,
     failover,
     hosts,
+    lans,
     maps,
     portals,
     promises,
@@ -50,13 +51,14 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     ("W17", "Countries and lists"),
     (_codes(195, 204), "Names resolved"),
     (_codes(225, 229), "Several exits"),
+    ("W21", "Services on LANs"),
 )
 
 CODES: dict[str, Code] = dict(
     sorted(
         (
             row
-            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render, dns, failover)
+            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render, dns, failover, lans)
             for row in part.CODES.items()
         ),
         key=lambda row: row[0],

@@ -8,6 +8,7 @@ from warren.core.compile.fabric import Fabric
 from warren.core.compile.firewall import lay_firewall
 from warren.core.compile.flows import flows_to_forget
 from warren.core.compile.here import Here
+from warren.core.compile.lan_services import lay_lan_services
 from warren.core.compile.ledger import ledger_needs, sequential_ledger
 from warren.core.compile.routes import lay_routes
 from warren.core.compile.rules import lay_rules
@@ -34,5 +35,5 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         consents=consents(here),
         forget=flows_to_forget(here),
         lan_addresses=lay_lan_addresses(here),
-        services=lay_services(here),
+        services=(*lay_services(here), *lay_lan_services(here)),
     )

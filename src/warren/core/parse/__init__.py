@@ -17,14 +17,16 @@ from warren.core.parse.destinations import LISTS
 from warren.core.parse.devices import DEVICE_KEYS, devices
 from warren.core.parse.dns import DNS_KEYS
 from warren.core.parse.expects import EXPECT_KEYS, RESOLVES_KEYS, WHEN_KEYS, expects
-from warren.core.parse.hosts import HOST_KEYS, LAN_KEYS, hosts
+from warren.core.parse.hosts import HOST_KEYS, hosts
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
+from warren.core.parse.lans import DHCP_KEYS, LAN_KEYS, VLAN_KEYS
 from warren.core.parse.names import network_name
 from warren.core.parse.portals import PORTAL_KEYS, portals
 from warren.core.parse.publishes import PUBLISH_KEYS, publishes
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, scalar
 from warren.core.parse.spots import Spots
 from warren.core.parse.tree import MAX_BYTES, Node, Refused, Table, compose
+from warren.core.parse.wifi import WIFI_KEYS
 from warren.core.source import BadText, Source, decode
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.network import Network
@@ -56,6 +58,9 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "network": NETWORK_KEYS,
     "host": HOST_KEYS,
     "lan": LAN_KEYS,
+    "dhcp": DHCP_KEYS,
+    "wifi": WIFI_KEYS,
+    "vlan": VLAN_KEYS,
     "device": DEVICE_KEYS,
     "portal": PORTAL_KEYS,
     "dns": DNS_KEYS,

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from warren.core.parse.addresses import lan_address, looks_numeric, map_prefix
 from warren.core.parse.endpoints import endpoint
-from warren.core.parse.names import check_device, check_name, device, secret_path
+from warren.core.parse.lans import lans
+from warren.core.parse.names import check_name, device, secret_path
 from warren.core.parse.reading import (
     Key,
     KnownHost,
-    Reader,
     Reading,
     each,
     entry,
-    flag,
     integer,
     named,
     nothing,
@@ -30,9 +28,8 @@ from warren.core.parse.reading import (
 )
 from warren.core.parse.tree import Node, Scalar, Table
 from warren.model.endpoint import Endpoint
-from warren.model.host import Host, Lan
+from warren.model.host import Host
 from warren.model.key import KEY_BYTES, PublicKey, decode_key, looks_private
-from warren.model.prefix import Prefix
 
 MTU_LOWEST, MTU_HIGHEST = 576, 65455  # RFC 791's least, and an IP packet's most less WireGuard's overhead
 FIREWALLS = {name: name for name in ("docker", "ufw", "firewalld")}
@@ -70,46 +67,7 @@ def psks(node: Node, what: str, reading: Reading) -> tuple[tuple[str, str], ...]
     return tuple((peer, path) for peer, path in found if path is not None)
 
 
-AUTO = "auto"
-_map_prefixes: Reader[tuple[Prefix, ...]] = each(map_prefix, single=True)
-
-
-def lan_map(node: Node, what: str, reading: Reading) -> str | tuple[Prefix, ...] | None:
-    """Read what a LAN is known as: `auto`, or prefixes."""
-    if isinstance(node, Scalar) and node.text == AUTO:
-        return AUTO
-    if isinstance(node, Scalar) and not nothing(node) and not looks_numeric(node.text):
-        says = f"{what} cannot be {show(node.text)}, which is no IPv4 or IPv6 prefix."
-        reading.note("W050", node.where, says, "Write `auto`, or a prefix as long as the LAN's: `10.99.1.0/24`.")
-        return None
-    return _map_prefixes(node, what, reading)
-
-
-LAN_KEYS: dict[str, Key[Any]] = {
-    "address": Key(each(lan_address, single=True), required=True),
-    "closed": Key(flag),
-    "map": Key(lan_map),
-}
-
-
-def lans(node: Node, what: str, reading: Reading) -> tuple[Lan, ...] | None:
-    """Read a host's LANs, by device; a broken one is kept without addresses."""
-    got = table(node, what, reading, "Write `{eth1: {address: 192.168.1.1/24}}`.")
-    return None if got is None else tuple(_lan(key, value, reading) for key, value in named(got, reading))
-
-
-def _lan(key: Scalar, node: Node, reading: Reading) -> Lan:
-    check_device(key.text, key.where, reading)
-    values = entry(node, f"the LAN {show(key.text)}", reading, LAN_KEYS, key.where) or {}
-    written = values.get("map", ())
-    return Lan(
-        key.text,
-        values.get("address", ()),
-        values.get("closed", False),
-        key.where,
-        maps=() if written == AUTO else written,
-        map_auto=written == AUTO,
-    )
+REFLECTED = {"mdns": "mdns"}
 
 
 HOST_KEYS: dict[str, Key[Any]] = {
@@ -122,6 +80,7 @@ HOST_KEYS: dict[str, Key[Any]] = {
     "psk": Key(psks),
     "private_key": Key(secret_path),
     "firewall": Key(word(FIREWALLS)),
+    "reflect": Key(each(word(REFLECTED), single=True)),
 }
 
 
@@ -159,5 +118,6 @@ def _host(key: Scalar, node: Node, reading: Reading) -> Host:
         psk=values.get("psk", ()),
         private_key=values.get("private_key", "/etc/warren/private.key"),
         firewall=values.get("firewall"),
+        reflect=tuple(dict.fromkeys(values.get("reflect", ()))),
         at=key.where,
     )

@@ -4,6 +4,7 @@
     DIRECTORY/OWNER/NAME.live      what the agent alters of it
     DIRECTORY/OWNER/NAME.pid       who watches it: where systemd does not run, a shell that starts it again when it ends
     DIRECTORY/OWNER/NAME.log       what it said last
+    DIRECTORY/OWNER/NAME.leases    the addresses it has given, which outlive it until the service itself goes
 
 Where systemd runs it is a transient unit of the system's, `warren-OWNER-NAME`, in no user's slice.
 """
@@ -109,6 +110,11 @@ class Files:
         return f"{self.base}.hook"
 
     @property
+    def leases(self) -> str:
+        """Which addresses it has given."""
+        return f"{self.base}.leases"
+
+    @property
     def routes(self) -> str:
         """What its hook has made routes of, and until when."""
         return f"{self.base}.routes"
@@ -149,6 +155,7 @@ def _paths(files: Files, tools: Tools) -> tuple[tuple[str, str], ...]:
     return (
         ("@live@", files.live),
         ("@hook@", files.hook),
+        ("@leases@", files.leases),
         ("@run-script@", tools.kea_hook),
         ("@folder@", files.folder),
     )
@@ -216,7 +223,7 @@ def stop_service(service: Service, owner: str, tools: Tools) -> Iterator[Command
     for prefix in service.routes:
         flush = ("ip", "-6", "route", "flush", "table", "main", "proto", str(PROTOCOL), "root", str(prefix))
         yield Command(flush, says=f"routes below {prefix}")
-    own = (files.config, files.live, files.log, files.hook, files.routes)
+    own = (files.config, files.live, files.log, files.hook, files.routes, files.leases)
     kept = tuple(f"{files.folder}/{name}" for name in KEPT) if service.program is Program.KEA else ()
     yield Command(("rm", "-f", *own, *kept), says=f"files of {service.name}")
 

@@ -1,0 +1,35 @@
+"""What a resolver is told, in dnsmasq's words (dnsmasq(8)).
+
+What the network itself has names for is never asked of anybody else, and nothing of the host's own /etc/hosts is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from warren.core.resolving import DOMAIN, Resolving, Upstream
+
+
+def resolving_lines(resolving: Resolving) -> Iterator[str]:
+    """Write the lines of a configuration that say how names are resolved."""
+    yield from ("domain-needed", "bogus-priv", "no-hosts", f"local=/{DOMAIN}/")
+    if not resolving.system:
+        yield "no-resolv"
+    if resolving.in_order:
+        yield "strict-order"
+    yield f"cache-size={resolving.cached}"
+    if resolving.max_ttl:
+        yield f"max-cache-ttl={resolving.max_ttl}"
+    for record in resolving.records:
+        yield f"host-record={record.name},{','.join(map(str, record.addresses))}"
+    for upstream in resolving.upstreams:
+        yield _server(upstream)
+    for fill in resolving.fills:
+        for domain in fill.domains:
+            yield f"nftset=/{domain}/{','.join(fill.sets)}"
+
+
+def _server(upstream: Upstream) -> str:
+    domains = f"/{'/'.join(upstream.domains)}/" if upstream.domains else ""
+    port = f"#{upstream.port}" if upstream.port != 53 else ""
+    return f"server={domains}{upstream.address}{port}" + (f"@{upstream.device}" if upstream.device else "")
