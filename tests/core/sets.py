@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from warren.model.named_set import ListFile, NamedSet
+from warren.model.named_set import ListSource, NamedSet
 
 XX = ("45.12.0.0/14", "45.16.0.0/24", "2620:100::/32")
 _HELD = {
@@ -35,6 +35,6 @@ _HELD = {
 }
 
 
-def read_sets(name: str, _file: ListFile | None) -> NamedSet:
+def read_sets(name: str, _file: ListSource | None) -> NamedSet:
     """Give the contents of a set; of those that are not known here nothing."""
     return _HELD.get(name, NamedSet(name))

@@ -35,6 +35,15 @@ def same_table(one: Table, other: Table) -> bool:
     return _without_live(one) == _without_live(other)
 
 
+def same_but_elements(one: Table, other: Table) -> bool:
+    """Say whether two tables differ in nothing but what their sets hold."""
+    return _without_elements(one) == _without_elements(other)
+
+
+def _without_elements(table: Table) -> Table:
+    return replace(table, sets=tuple(replace(held, elements=()) for held in table.sets))
+
+
 def _without_live(table: Table) -> Table:
     sets = tuple(replace(held, elements=()) if held.live else held for held in table.sets)
     return replace(table, sets=sets)

@@ -27,6 +27,7 @@ from warren.core.compare import (
     plain_rule,
     promote_secondaries,
     route_key,
+    same_but_elements,
     same_table,
     satisfied,
     set_along,
@@ -51,6 +52,7 @@ from warren.model.change import (
     DropTable,
     Forget,
     Item,
+    PutElements,
     PutPeer,
     PutService,
     PutTable,
@@ -65,7 +67,7 @@ from warren.model.endpoint import Endpoint
 from warren.model.prefix import Interface, Prefix
 from warren.model.state import HostState, Peer, Route, RouteKind, Rule, WgInterface
 
-_MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, DropTable)
+_MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, PutElements, DropTable)
 
 
 def diff(
@@ -101,7 +103,7 @@ def rune_of(change: Change) -> Rune:
             return Rune.DROP
         case DropDns() | Forget() | DropService():
             return Rune.DROP
-        case SetLink() | RunHook() | RetireAddress():
+        case SetLink() | RunHook() | RetireAddress() | PutElements():
             return Rune.ALTER
         case SetSysctl():
             return Rune.ALTER if change.before else Rune.ADD
@@ -208,7 +210,11 @@ class _Diff:
             found = present.get(key)
             if found is None:
                 yield PutTable(table)
-            elif not same_table(table, found):
+            elif same_table(table, found):
+                continue
+            elif found == put.get(key) and same_but_elements(table, found):
+                yield PutElements(table, found)
+            else:
                 yield PutTable(table, found if found.chains or found.sets else put.get(key, found))
 
     def _sysctls(self, *, of_devices: bool) -> Iterator[Change]:

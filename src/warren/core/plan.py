@@ -42,6 +42,7 @@ from warren.model.change import (
     Item,
     Obstacle,
     Plan,
+    PutElements,
     PutPeer,
     PutService,
     PutTable,
@@ -61,7 +62,7 @@ WIDE = 72  # columns for what is changed; the reason stands behind
 
 # The groups in which people are told, in their order; a plan's own order is the safe one.
 _GROUPS: dict[str, tuple[type, ...]] = {
-    "firewall": (PutTable, DropTable, AddConsent, DropConsent),
+    "firewall": (PutTable, PutElements, DropTable, AddConsent, DropConsent),
     "kernel settings": (SetSysctl,),
     "tunnels": (AddLink, SetLink, DropLink, PutPeer, DropPeer),
     "addresses": (AddAddress, DropAddress, RetireAddress),
@@ -88,6 +89,7 @@ _KINDS = {
     AddRule: "add-rule",
     DropRule: "remove-rule",
     PutTable: "put-table",
+    PutElements: "put-elements",
     DropTable: "remove-table",
     SetSysctl: "set-sysctl",
     AddConsent: "add-consent",
@@ -166,7 +168,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
 def subject(change: Change) -> str:
     """Name what a change is about, in the words of the program that makes it."""
     match change:
-        case PutTable() | DropTable():
+        case PutTable() | PutElements() | DropTable():
             return f"table {change.table.family} {change.table.name}"
         case AddConsent() | DropConsent():
             rule = change.rule
@@ -218,7 +220,7 @@ def _group_lines(group: list[Item], shown: int) -> Iterator[str]:
     for rune, items in by_rune.items():
         for item in items[:shown]:
             yield f"  {rune.value} {names[id(item)]:<{width}}   {item.reason}"
-            if isinstance(item.change, PutTable):
+            if isinstance(item.change, PutTable | PutElements):
                 yield from _set_changes(item.change.table, item.change.before, shown)
                 if item.change.before is not None:
                     yield from _table_changes(item.change.table, item.change.before, shown)

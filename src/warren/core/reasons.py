@@ -27,6 +27,7 @@ from warren.model.change import (
     DropService,
     DropTable,
     Forget,
+    PutElements,
     PutPeer,
     PutService,
     PutTable,
@@ -84,6 +85,8 @@ class Reasons:
         match change:
             case PutTable():
                 return _table_reason(change)
+            case PutElements():
+                return _elements_reason(change)
             case DropTable():
                 return "the guard goes last"
             case SetSysctl() if change.name == promote_secondaries(sysctl_device(change.name)):
@@ -238,6 +241,14 @@ def _table_reason(change: PutTable) -> str:
         return "somebody altered it"
     differ = _differing(change.table, before)
     return f"other rules in {_some(differ)}" if differ else "somebody altered it"
+
+
+def _elements_reason(change: PutElements) -> str:
+    old = {held.name: set(held.elements) for held in change.before.sets}
+    differ = [held for held in change.table.sets if not held.live and set(held.elements) != old[held.name]]
+    new = sum(len(set(held.elements) - old[held.name]) for held in differ)
+    gone = sum(len(old[held.name] - set(held.elements)) for held in differ)
+    return f"{new:,} elements new and {gone:,} gone in {_some([held.name for held in differ])}"
 
 
 def _differing(table: Table, before: Table) -> list[str]:

@@ -10,13 +10,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from warren.model.named_set import ListFile, NamedSet, SetUse
+from warren.model.named_set import ListSource, NamedSet, SetUse
 from warren.model.network import Network
 from warren.model.portal import Portal
 from warren.model.prefix import Address, Family, Prefix, Span, family_of, merge, span_of, subtract
 
 # Gives the contents of `country:CN`, or of a list, whose file is then told.
-ReadSet = Callable[[str, ListFile | None], NamedSet]
+ReadSet = Callable[[str, ListSource | None], NamedSet]
 
 
 def fill(network: Network, read: ReadSet | None) -> Network:
@@ -33,7 +33,7 @@ def _of_dns(portal: Portal) -> tuple[SetUse, ...]:
     return tuple(one for one in portal.judged_by if isinstance(one, SetUse))
 
 
-def _read(name: str, file: ListFile | None, read: ReadSet | None) -> NamedSet:
+def _read(name: str, file: ListSource | None, read: ReadSet | None) -> NamedSet:
     if read is None or (file is None and name.startswith("list:")):
         return NamedSet(name, missing="its addresses are not at hand", remedy="Read the file where they are.")
     return read(name, file)

@@ -136,6 +136,14 @@ class PutTable:
 
 
 @dataclass(frozen=True, slots=True)
+class PutElements:
+    """Alter what sets of an nft table hold in one transaction: what stays in a set is not touched, nor is a chain."""
+
+    table: Table
+    before: Table
+
+
+@dataclass(frozen=True, slots=True)
 class DropTable:
     """Remove an nft table of ours."""
 
@@ -211,6 +219,7 @@ Change = (
     | AddRule
     | DropRule
     | PutTable
+    | PutElements
     | DropTable
     | SetSysctl
     | AddConsent

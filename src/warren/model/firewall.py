@@ -7,7 +7,7 @@ order; a verdict ends the rule, and a rule without one falls through to the next
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from warren.model.prefix import Address, Family, Prefix
@@ -28,6 +28,7 @@ class Set:
     """A named set. A `live` set's elements belong to whoever feeds it, and survive every apply.
 
     Elements are prefixes for the address types (then `flags interval`), else text. `timeout` in seconds; 0 is for ever.
+    `feed` says where on this machine the elements are read again to refresh them (`NamedSet.feed`); empty: nowhere.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Set:
     elements: tuple[Prefix | str, ...] = ()
     live: bool = False
     timeout: int = 0
+    feed: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from warren.model.device import Device
 from warren.model.expect import Expect
 from warren.model.host import Host
 from warren.model.lab import Lab
-from warren.model.named_set import ListFile, NamedSet
+from warren.model.named_set import ListSource, NamedSet
 from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Family, Prefix
 from warren.model.publish import Publish
@@ -54,7 +54,7 @@ class Network:
     devices: tuple[Device, ...] = ()
     publishes: tuple[Publish, ...] = ()
     delegates: tuple[Delegate, ...] = ()
-    lists: tuple[ListFile, ...] = ()
+    lists: tuple[ListSource, ...] = ()
     named: tuple[NamedSet, ...] = ()
     file: str = "network.yaml"
 

@@ -243,7 +243,9 @@ class Change:
         """Go back to the state before; say whether that worked, and if not, why."""
         back = self.before.applied or empty(replace(self.before, host=desired.host))
         held = replace(self.before, pending=desired)
-        self.view = replace(self.view, desired=back, journal=replace(held, applied=desired))
+        # Whether the tables were reached is not known: their listing says what they are, not what they were meant to be.
+        listed = self.before.installed if desired.tables == back.tables else ()
+        self.view = replace(self.view, desired=back, journal=replace(held, applied=desired, installed=listed))
         try:
             with noted(deaf=True) as stopped:
                 observed = observe(self.view, self.machine.read)

@@ -31,6 +31,7 @@ SOURCES = {
     "ripencc": "https://ftp.ripe.net/ripe/stats/delegated-ripencc-extended-latest",
 }
 SHRINK = 0.2  # a file that lost more than this share of its rows is not believed
+KEPT = "The last good one is kept."
 _MD5 = re.compile(rb"\b([0-9a-fA-F]{32})\b")
 CHECKSUM_BYTES = 4096
 
@@ -119,11 +120,9 @@ class GeoStore:
         try:
             registry = read_registry(data)
         except BadRegistry as bad:
-            raise HostError(
-                f"{source} is not a registry's delegated file: {bad}", "The last good one is kept."
-            ) from None
+            raise HostError(f"{source} is not a registry's delegated file: {bad}", KEPT) from None
         if name not in ("", registry.name):
-            raise HostError(f"{source} is the file of {registry.name}, not of {name}", "The last good one is kept.")
+            raise HostError(f"{source} is the file of {registry.name}, not of {name}", KEPT)
         before = self.held(registry.name)
         if before is not None and not smaller and registry.records < before.registry.records * (1 - SHRINK):
             raise HostError(

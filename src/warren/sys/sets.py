@@ -1,62 +1,97 @@
-"""The contents of countries and lists on this machine: the registries' files, and list files beside a network file."""
+"""The contents of countries and lists on this machine: the registries' files, list files, and lists that were fetched.
+
+A set's *feed* says where its contents come from, so that they can be read again when nobody has the network file:
+
+    country:CN                    the registries' files          kept by geo.py
+    list:/etc/warren/work.txt     a file
+    list:https://example.net/cn   a list of the web              kept by lists.py
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from warren.core.geo.lists import MOST_BYTES, MOST_PREFIXES
 from warren.core.sets import ReadSet
-from warren.model.named_set import ListFile, NamedSet
+from warren.model.named_set import ListKind, ListSource, NamedSet, is_address
 from warren.sys.errors import HostError
 
-MOST_LIST_BYTES = 16 << 20
-MOST_PREFIXES = 500_000  # the kernel holds them all in memory
 UPDATE = "Run `warren geo update`."
+NEAR = "Correct its path: it is relative to the network file."
 
 
 def read_sets(file: str) -> ReadSet:
     """Make the reader of the sets of a network file; a registry's files are read when first asked for."""
-    held: list[tuple[bytes, ...]] = []
+    feeds = Feeds(f"Run `warren geo update {file}`.")
+    near = os.path.dirname(file)
 
-    def read(name: str, listed: ListFile | None) -> NamedSet:
-        if listed is not None:
-            return _list(name, Path(file).parent / listed.path)
+    def read(name: str, listed: ListSource | None) -> NamedSet:
+        if listed is None:
+            return feeds.read(name, name)
+        if listed.fetched:
+            return feeds.read(name, f"list:{listed.sources[0]}")
+        path = os.path.join(near, listed.sources[0])
+        return feeds.read(name, f"list:{os.path.abspath(path)}", path)
+
+    return read
+
+
+class Feeds:
+    """Reads what sets hold; `fetch` is the remedy where a list of the web is not here."""
+
+    def __init__(self, fetch: str = UPDATE) -> None:
+        self._fetch = fetch
+        self._registries: tuple[bytes, ...] = ()
+
+    def read(self, name: str, feed: str, shown: str = "") -> NamedSet:
+        """Read a set; what could not be had is said in it. `shown` is what to call its file."""
+        kind, _, source = feed.partition(":")
+        if kind == "country":
+            return self._country(name, feed, source)
+        if not is_address(source):
+            return _listed(name, feed, Path(source), shown or source, NEAR)
+        from warren.sys.lists import ListStore
+
+        file = ListStore.of_host().file(source, ListKind.PREFIXES)
+        if not file.exists():
+            return NamedSet(name, missing=f"{source} was not fetched yet", remedy=self._fetch, feed=feed)
+        return _listed(name, feed, file, source, self._fetch)
+
+    def _country(self, name: str, feed: str, code: str) -> NamedSet:
         # Most files name no country, and every command begins with reading one.
         from warren.core.geo.registry import country_prefixes
         from warren.sys.geo import GeoStore
 
         store = GeoStore.of_host()
         try:
-            if not held:
-                held.append(store.files())
+            self._registries = self._registries or store.files()
         except HostError as error:
-            return NamedSet(name, missing=error.says, remedy=error.remedy)
+            return NamedSet(name, missing=error.says, remedy=error.remedy, feed=feed)
         lacking = store.missing()
         doubt = f"there is no file of {', '.join(lacking)} here" if lacking else ""
-        return NamedSet(name, country_prefixes(held[0], name.partition(":")[2]), doubt=doubt, remedy=UPDATE)
-
-    return read
+        return NamedSet(name, country_prefixes(self._registries, code), doubt=doubt, remedy=UPDATE, feed=feed)
 
 
-def _list(name: str, path: Path) -> NamedSet:
+def _listed(name: str, feed: str, path: Path, shown: str, remedy: str) -> NamedSet:
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_LIST_BYTES + 1)
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        remedy = "Correct its path: it is relative to the network file."
-        return NamedSet(name, missing=f"{path}: {reason}", remedy=remedy)
-    if len(data) > MOST_LIST_BYTES:
-        says = f"{path} has more than {MOST_LIST_BYTES:,} bytes"
-        return NamedSet(name, missing=says, remedy="Take out what does not belong there.")
+        return NamedSet(name, missing=f"{shown}: {reason}", remedy=remedy, feed=feed)
+    if len(data) > MOST_BYTES:
+        says = f"{shown} has more than {MOST_BYTES:,} bytes"
+        return NamedSet(name, missing=says, remedy="Take out what does not belong there.", feed=feed)
     from warren.core.geo.lists import read_list
 
     found = read_list(data)
     if len(found.prefixes) > MOST_PREFIXES:
-        says = f"{path} has more than {MOST_PREFIXES:,} prefixes"
-        return NamedSet(name, missing=says, remedy="Divide what is needed from what is not.")
+        says = f"{shown} has more than {MOST_PREFIXES:,} prefixes"
+        return NamedSet(name, missing=says, remedy="Divide what is needed from what is not.", feed=feed)
     doubt = ""
     if found.odd_count:
         lines = ", ".join(str(number) for number, _ in found.odd)
         more = ", …" if found.odd_count > len(found.odd) else ""
-        doubt = f"{found.odd_count} of its lines could not be read ({lines}{more} in {path})"
-    return NamedSet(name, found.prefixes, doubt=doubt, remedy="Write a prefix, a range or an address there.")
+        doubt = f"{found.odd_count} of its lines could not be read ({lines}{more} in {shown})"
+    return NamedSet(name, found.prefixes, doubt=doubt, remedy="Write a prefix, a range or an address there.", feed=feed)

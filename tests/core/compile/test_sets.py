@@ -18,7 +18,7 @@ from warren.core.render.nft import render_table
 from warren.core.sets import fill
 from warren.model.change import Forget
 from warren.model.firewall import Table
-from warren.model.named_set import ListFile, NamedSet, SetUse
+from warren.model.named_set import ListSource, NamedSet, SetUse
 from warren.model.network import Network
 from warren.model.portal import Portal
 from warren.model.prefix import Family, Prefix
@@ -34,7 +34,7 @@ def with_first(**what: object) -> Network:
     """The portals network, whose first portal (of nyc.eth2) is another."""
     first, *others = PLAIN.portals
     portals: tuple[Portal, ...] = (replace(first, **what), *others)  # type: ignore[arg-type]
-    return fill(replace(PLAIN, portals=portals, lists=(ListFile("work", "work.txt"),)), read_sets)
+    return fill(replace(PLAIN, portals=portals, lists=(ListSource("work", ("work.txt",)),)), read_sets)
 
 
 def compiled(network: Network) -> dict[str, HostState]:
@@ -52,7 +52,7 @@ BARE = compiled(PLAIN)
 def test_sets_are_where_they_are_used_and_nowhere_else() -> None:
     names = {held.name for held in table_of(EXCEPT["nyc"]).sets} - {held.name for held in table_of(BARE["nyc"]).sets}
 
-    assert names == {"country_xx_4", "country_xx_6", "list_work_4"}
+    assert names == {"country_xx_4", "country_xx_6", "list_work_4", "list_work_6"}
     assert EXCEPT["paris"] == BARE["paris"] and EXCEPT["tokyo"] == BARE["tokyo"]
 
 

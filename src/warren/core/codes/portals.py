@@ -87,7 +87,8 @@ CODES: dict[str, Code] = {
     "W170": Code(
         ERROR,
         "a country or list whose addresses are not here",
-        "The addresses of a country come from the registries' files on this machine, those of a list from its file. "
+        "The addresses of a country come from the registries' files on this machine, those of a list from its file, "
+        "or from what `warren geo update` fetched. "
         "Without them warren cannot know what leaves directly, and does nothing rather than guess.",
         "portals:\n  - {from: laptop, exit: cloud, except: [country:FR]}   # before the first `warren geo update`",
         "Run `warren geo update` (or `warren geo update --from FILE` without a network), or correct the list's path.",
@@ -102,7 +103,7 @@ CODES: dict[str, Code] = {
     "W172": Code(
         ERROR,
         "a list that the file does not name",
-        "Every list that a portal names stands under `lists:` with its file.",
+        "Every list that a portal names stands under `lists:` with its file or its address.",
         "portals:\n  - {from: laptop, exit: cloud, except: [list:work]}",
         "Add it to `lists:`, for instance `lists: {work: work.txt}`.",
     ),
@@ -142,5 +143,13 @@ CODES: dict[str, Code] = {
         "through the exit where it is excepted, and leaves directly where it is all that `only:` names.",
         "lists: {work: work.txt}   # with lines that are no addresses",
         "Run `warren geo update`, or correct the lines.",
+    ),
+    "W178": Code(
+        ERROR,
+        "a list's source that warren does not fetch",
+        "A list of the web decides where packets go, so it comes over HTTPS and from nowhere else. Its address holds no "
+        "password, as nothing in the network file is secret. Several sources are mirrors of one list.",
+        "lists: {work: http://example.net/work.txt}",
+        "Write an address that begins with https://, or fetch the list to a file and name that.",
     ),
 }

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from warren.core.geo.special import only_public
+from warren.model.named_set import ListKind
 from warren.model.prefix import FAMILIES, Family, Prefix, Span, family_of, prefixes_of, span_of
 
-MOST_BYTES = 64 << 20
+MOST_BYTES = 16 << 20
+MOST_PREFIXES = 500_000  # the kernel holds them all in memory
 MOST_ODD = 5  # lines not understood that are told
 _COMMENT = re.compile(r"[#;].*")
 _ADDRESS_LIKE = re.compile(r"[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*(/[0-9.]+)?")
@@ -31,6 +33,39 @@ class PrefixList:
     entries: int
     odd: tuple[tuple[int, str], ...]
     odd_count: int
+
+
+class BadList(ValueError):
+    """What makes a file from the web none of the lists it should be."""
+
+
+def judge(data: bytes, kind: ListKind) -> int:
+    """Count the entries of a list that came from the web; BadList if it is an error page, or none of its kind."""
+    if len(data) > MOST_BYTES:
+        raise BadList(f"it has more than {MOST_BYTES:,} bytes")
+    if data.lstrip()[:1] == b"<":
+        raise BadList("it is a page of the web")
+    if kind is ListKind.DOMAINS:
+        return _judge_domains(data)
+    found = read_list(data)
+    if not found.prefixes:
+        raise BadList("it holds no public address")
+    if len(found.prefixes) > MOST_PREFIXES:
+        raise BadList(f"it has more than {MOST_PREFIXES:,} prefixes")
+    if found.odd_count > found.entries:
+        number, text = found.odd[0]
+        raise BadList(f"most of its lines are neither prefixes nor addresses, for instance line {number}: {text}")
+    return found.entries
+
+
+def _judge_domains(data: bytes) -> int:
+    """Count lines that hold something; what that is, is for its reader to say."""
+    if b"\0" in data:
+        raise BadList("it is no text")
+    entries = sum(1 for line in data.splitlines() if line.strip() and line.lstrip()[:1] not in b"#!;")
+    if not entries:
+        raise BadList("it is empty")
+    return entries
 
 
 def read_list(data: bytes) -> PrefixList:

@@ -13,13 +13,13 @@ from typing import Any
 from warren.core.diagnostics import finding, has_errors, in_order
 from warren.core.parse.addresses import overlay_prefix
 from warren.core.parse.delegates import DELEGATE_KEYS, delegates
-from warren.core.parse.destinations import LISTS
 from warren.core.parse.devices import DEVICE_KEYS, devices
 from warren.core.parse.dns import DNS_KEYS
 from warren.core.parse.expects import EXPECT_KEYS, RESOLVES_KEYS, WHEN_KEYS, expects
 from warren.core.parse.hosts import HOST_KEYS, hosts
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
 from warren.core.parse.lans import DHCP_KEYS, LAN_KEYS, VLAN_KEYS
+from warren.core.parse.lists import LIST_KEYS, LISTS
 from warren.core.parse.names import network_name
 from warren.core.parse.portals import PORTAL_KEYS, portals
 from warren.core.parse.publishes import PUBLISH_KEYS, publishes
@@ -62,6 +62,7 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "wifi": WIFI_KEYS,
     "vlan": VLAN_KEYS,
     "device": DEVICE_KEYS,
+    "list": LIST_KEYS,
     "portal": PORTAL_KEYS,
     "dns": DNS_KEYS,
     "publish": PUBLISH_KEYS,

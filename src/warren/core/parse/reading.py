@@ -20,6 +20,7 @@ from warren.core.source import visible, without_keys
 from warren.model.delegate import Delegate
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.host import Lan
+from warren.model.named_set import ListKind
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class Reading:
     devices: dict[str, str] = field(default_factory=dict)  # by name, the host each one's tunnel ends at
     nats: dict[str, Where] = field(default_factory=dict)
     delegates: list[Delegate] = field(default_factory=list)
-    lists: dict[str, Where] = field(default_factory=dict)
+    lists: dict[str, ListKind] = field(default_factory=dict)
     patience: int = PATIENCE
 
     def note(self, code: str, where: Where, says: str, hint: str) -> None:

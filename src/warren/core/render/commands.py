@@ -18,7 +18,7 @@ from shlex import quote
 
 from warren.core.render.consent import add_consent, drop_consent
 from warren.core.render.ip import route_words, rule_words
-from warren.core.render.nft import render_delete, render_table
+from warren.core.render.nft import render_delete, render_elements, render_table
 from warren.core.render.programs import start_service, stop_service
 from warren.core.render.services import Tools, drop_dns, forget_flows, set_dns
 from warren.core.render.wg import peer_section, wg_set
@@ -41,6 +41,7 @@ from warren.model.change import (
     DropTable,
     Forget,
     Item,
+    PutElements,
     PutPeer,
     PutService,
     PutTable,
@@ -176,6 +177,11 @@ class _Writer:
         text = "".join(render_table(change.table, change.before) for change in batch)
         yield Command(("nft", "-f", "-"), stdin=text, says=f"nft table {_names(c.table.name for c in batch)}")
 
+    def put_elements(self, batch: list[PutElements]) -> Iterator[Command]:
+        text = "".join(render_elements(change.table, change.before) for change in batch)
+        if text:
+            yield Command(("nft", "-f", "-"), stdin=text, says=f"sets of nft table {_names(c.table.name for c in batch)}")
+
     def drop_tables(self, batch: list[DropTable]) -> Iterator[Command]:
         text = "".join(render_delete(change.table) for change in batch)
         yield Command(("nft", "-f", "-"), stdin=text, says=f"remove nft table {_names(c.table.name for c in batch)}")
@@ -228,6 +234,7 @@ _WRITERS: dict[type, Callable[[_Writer, list], Iterator[Command]]] = {  # type: 
     AddRule: _Writer.rules,
     DropRule: _Writer.rules,
     PutTable: _Writer.put_tables,
+    PutElements: _Writer.put_elements,
     DropTable: _Writer.drop_tables,
     SetSysctl: _Writer.sysctls,
     AddConsent: _Writer.add_consents,

@@ -52,6 +52,27 @@ def render_table(table: Table, before: Table | None = None) -> str:
     return "\n".join(lines) + "\n" + _block(table, kept)
 
 
+def render_elements(table: Table, before: Table) -> str:
+    """Write the text with which `nft -f` makes what sets hold into what they should, in one transaction.
+
+    What is in a set before and after is not named, so no packet misses it meanwhile. Everything goes before anything
+    comes: an element that grew would overlap with itself.
+    """
+    name = f"{table.family} {table.name}"
+    old = {held.name: held for held in before.sets}
+    gone, come = [], []
+    for held in table.sets:
+        if held.live:
+            continue
+        was, now = _elements(old[held.name]), _elements(held)
+        staying = set(was).intersection(now)
+        for verb, texts, lines in (("delete", was, gone), ("add", now, come)):
+            differing = [text for text in texts if text not in staying]
+            if differing:
+                lines.append(f"{verb} element {name} {held.name} {{ {', '.join(differing)} }}\n")
+    return "".join((*gone, *come))
+
+
 def render_delete(table: Table) -> str:
     """Write the text with which `nft -f` removes a table, whether it is there or not."""
     name = f"{table.family} {table.name}"

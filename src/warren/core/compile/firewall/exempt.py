@@ -75,17 +75,24 @@ def set_name(name: str, family: Family) -> SetRef:
 
 
 def country_sets(here: Here) -> tuple[Set, ...]:
-    """Make the sets of those countries and lists that are used on this host."""
+    """Make the sets of those countries and lists that are used on this host.
+
+    Also those that are empty now: what a set holds is refreshed without the table being made anew.
+    """
     network = here.fabric.network
     wanted = {
         (use.name, family): None
         for way in exempting(here)
         for use in way.portal.uses
-        for family in way.portal.families
-        if family in here.usable and network.named_prefixes(use.name, family)
+        for family in _families(here, way)
     }
     return tuple(
-        Set(set_name(name, family).name, FAMILY_TYPE[family], network.named_prefixes(name, family))
+        Set(
+            set_name(name, family).name,
+            FAMILY_TYPE[family],
+            network.named_prefixes(name, family),
+            feed=network.named_by_name[name].feed if name in network.named_by_name else "",
+        )
         for name, family in wanted
     )
 
@@ -147,8 +154,6 @@ def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
             if prefixes:
                 yield rule(to(family, prefixes), Return(), why="goes through the exit")
         for use in portal.uses:
-            if not here.fabric.network.named_prefixes(use.name, family):
-                continue
             held = to(family, set_name(use.name, family))
             if portal.only:
                 yield rule(held, Return(), why=f"{use.name} goes through the exit")
