@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.shapes import SHAPES, differs
 from tests.cli.shell import warren
 from tests.core.geo.test_registry import FILE, HEADER
 
@@ -93,14 +94,19 @@ def latest(name: str) -> str:
     return f"delegated-{name}-extended-latest"
 
 
-def test_update_takes_what_is_whole_and_keeps_what_was_good(server: Server, tmp_path: Path) -> None:
-    env = {
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
         "WARREN_GEO_DIR": str(tmp_path / "geo"),
+        "WARREN_STATE_DIR": str(tmp_path / "state"),
         "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
         "https_proxy": "",
         "HTTPS_PROXY": "",
         "no_proxy": "localhost",
     }
+
+
+def test_update_takes_what_is_whole_and_keeps_what_was_good(server: Server, tmp_path: Path) -> None:
+    env = environment(tmp_path)
 
     def update(*args: str) -> dict[str, dict[str, object]]:
         ended = warren("geo", "update", "--mirror", server.url, "--json", *args, env=env)
@@ -141,6 +147,75 @@ def test_update_takes_what_is_whole_and_keeps_what_was_good(server: Server, tmp_
     assert warren("geo", "which", "1.0.1.77", env=env).stdout == "CN\n"
     shown = warren("geo", "show", "cn", "--family", "ipv4", env=env)
     assert shown.stdout == "1.0.1.0/24\n1.0.2.0/23\n1.1.0.0/23\n1.1.2.0/24\n" and shown.stderr == ""
+
+
+LISTS = """\
+network: net
+overlay: 10.77.0.0/24
+hosts:
+  nyc: {endpoint: "nyc.example.net:51820", uplink: eth0, lans: {eth1: {address: 192.168.1.1/24}}}
+  paris: {uplink: eth0}
+lists:
+  chn: {from: ["%(url)s/chn.txt", "%(url)s/mirror.txt"]}
+  names: {from: "%(url)s/names.txt", kind: domains}
+  gone: "%(url)s/gone.txt"
+portals:
+  - {from: nyc.eth1, exit: paris, except: [list:chn]}
+"""
+CIDRS = "".join(f"48.{at}.0.0/17\n" for at in range(100)).encode()
+
+
+def test_lists_of_the_web_are_fetched_checked_and_kept(server: Server, tmp_path: Path) -> None:
+    """From its own address, else from a mirror; what is broken or much smaller never replaces what was good."""
+    env = environment(tmp_path)
+    file = tmp_path / "net.yaml"
+    file.write_text(LISTS % {"url": server.url})
+
+    def update(*args: str) -> dict[str, dict[str, object]]:
+        ended = warren("geo", "update", str(file), "--mirror", server.url, "--json", *args, env=env)
+        told = {one["list"]: one for one in json.loads(ended.stdout)["lists"]}
+        assert not differs(json.loads(ended.stdout), SHAPES["geo-update"])
+        assert ended.returncode == 1  # there is no registry's file, and one list is gone
+        return told
+
+    unfetched = warren("check", str(file), env=env)
+    assert "was not fetched yet" in unfetched.stdout + unfetched.stderr
+    assert f"warren geo update {file}" in unfetched.stdout + unfetched.stderr
+
+    server.files = {"chn.txt": CIDRS, "names.txt": b"# names\nexample.com\nexample.org\n"}
+    first = update()
+    assert {name: one["outcome"] for name, one in first.items()} == {"chn": "new", "names": "new", "gone": "refused"}
+    assert (first["chn"]["entries"], first["names"]["entries"]) == (100, 2)
+    assert "404" in str(first["gone"]["why"])
+    checked = warren("check", str(file), env=env)
+    assert "list:chn" not in checked.stdout + checked.stderr
+
+    server.sent.clear()
+    assert update()["chn"]["outcome"] == "unchanged" and "/chn.txt" not in server.sent
+
+    for broken, says in (
+        (b"<html>moved</html>", "page of the web"),
+        (b"10.0.0.0/8\n", "no public address"),
+        (b"".join(CIDRS.splitlines(keepends=True)[:79]), "79 entries, the last good one has 100"),
+        (CIDRS[:18] + b"what\nis\nthis\n", "neither prefixes nor addresses"),
+    ):
+        server.files["chn.txt"] = broken
+        refused = update()["chn"]
+        assert refused["outcome"] == "refused" and refused["entries"] == 100
+        assert says in str(refused["why"]) and "404" in str(refused["why"])  # the mirror was asked too
+
+    server.files["mirror.txt"] = CIDRS + b"49.0.0.0/8\n"
+    mirrored = update()["chn"]
+    assert (mirrored["outcome"], mirrored["entries"]) == ("new", 101)
+    assert str(mirrored["source"]).endswith("/mirror.txt")
+
+    taken = tmp_path / "few.txt"
+    taken.write_text("48.0.0.0/16\n")
+    assert "--smaller" in warren("geo", "update", str(file), "--from", f"list:chn={taken}", env=env).stderr
+    done = warren("geo", "update", str(file), "--from", f"list:chn={taken}", "--smaller", env=env)
+    assert done.returncode == 0 and "list chn new: 1 entry" in done.stderr
+    unknown = warren("geo", "update", str(file), "--from", f"list:chm={taken}", env=env)
+    assert unknown.returncode == 1 and "there is chn, names, gone" in unknown.stderr
 
 
 def test_a_file_from_disk_needs_no_server(tmp_path: Path) -> None:

@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from warren.cli.geo_update import refresh, update
 from warren.cli.options import json_option
-
-if TYPE_CHECKING:
-    from warren.sys.geo import Held, Updated
 
 
 @click.group()
 def geo() -> None:
-    """Keep the address registries' files, and ask them which country an address was given to.
+    """Keep the address registries' files and lists of the web, and ask which country an address was given to.
 
     A registry knows to whom it gave a block, not where its machines stand: good for `the services of this country`,
     no proof of where somebody is.
     """
 
 
-@geo.command(short_help="Fetch what the five registries changed.")
-@click.option("--mirror", default="", metavar="URL", help="An HTTPS address under which all five files are.")
-@click.option(
-    "--from",
-    "files",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    help="Take this file instead of fetching; can be repeated.",
-)
-@click.option("--smaller", is_flag=True, help="Believe a file also if it lost more than a fifth of its rows.")
-@json_option
-@click.pass_context
-def update(ctx: click.Context, mirror: str, files: tuple[str, ...], smaller: bool, as_json: bool) -> None:
-    """Fetch each registry's delegated file if it changed, check it, and put it in the place of the last good one.
-
-    A file that is broken, cut off or much smaller than the last one is refused, and the last good one is kept. Exit
-    status 1 if a registry was refused.
-    """
-    from warren.cli.view_json import print_json
-
-    told = _take(files, smaller) if files else _fetch(mirror, smaller, as_json)
-    if as_json:
-        print_json({"registries": [_outcome(one) for one in told]})
-    ctx.exit(1 if any(one.outcome == "refused" for one in told) else 0)
+geo.add_command(update)
+geo.add_command(refresh)
 
 
 @geo.command(short_help="Print a country's prefixes, one a line.")
@@ -126,66 +100,6 @@ def list_countries(as_json: bool) -> None:
         print_json({"countries": dict(sorted(counts.items()))})
     else:
         click.echo(table((code, f"{number:,}") for code, number in sorted(counts.items())))
-
-
-def _fetch(mirror: str, smaller: bool, as_json: bool) -> list[Updated]:
-    from warren.sys.geo import GeoStore, update
-
-    told = []
-    live = sys.stderr.isatty()
-
-    def progress(name: str, size: int) -> None:
-        if live:
-            click.echo(f"\r{name}: {size / 1e6:.1f} MB ", nl=False, err=True)
-
-    for one in update(GeoStore.of_host(), mirror, smaller=smaller, progress=progress):
-        if live:
-            click.echo("\r", nl=False, err=True)
-        told.append(one)
-        _tell(one, as_json)
-    return told
-
-
-def _take(files: tuple[str, ...], smaller: bool) -> list[Updated]:
-    from warren.cli.files import read_file
-    from warren.core.geo.registry import MOST_BYTES
-    from warren.sys.geo import GeoStore, Updated
-
-    store, told = GeoStore.of_host(), []
-    for file in files:
-        held = store.take(read_file(file, MOST_BYTES), file, smaller=smaller)
-        told.append(Updated(held.registry.name, "new", held))
-        _tell(told[-1], False)
-    return told
-
-
-def _tell(one: Updated, as_json: bool) -> None:
-    """Say at once what became of a registry: fetching all five takes a while."""
-    if one.outcome == "refused":
-        click.echo(f"warren: {one.name}: {one.why}", err=True)
-    elif not as_json and one.held is not None:
-        checked = ", MD5 right" if one.held.verified else ""
-        click.echo(
-            f"{one.name:8} {one.outcome}: {one.held.registry.records:,} rows up to {_date(one.held)}{checked}", err=True
-        )
-
-
-def _date(held: Held) -> str:
-    end = held.registry.end
-    return f"{end[:4]}-{end[4:6]}-{end[6:]}" if len(end) == 8 else held.registry.serial
-
-
-def _outcome(one: Updated) -> dict[str, Any]:
-    held = one.held
-    return {
-        "registry": one.name,
-        "outcome": one.outcome,
-        "why": one.why,
-        "records": held.registry.records if held else 0,
-        "until": held.registry.end if held else "",
-        "source": held.source if held else "",
-        "verified": held.verified if held else False,
-    }
 
 
 def _warn_missing(store: Any) -> None:

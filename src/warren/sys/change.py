@@ -243,7 +243,7 @@ class Change:
         """Go back to the state before; say whether that worked, and if not, why."""
         back = self.before.applied or empty(replace(self.before, host=desired.host))
         held = replace(self.before, pending=desired)
-        # Whether the tables were reached is not known: their listing says what they are, not what they were meant to be.
+        # Whether the tables were reached is not known: what they are is in their listing, not in what they should be.
         listed = self.before.installed if desired.tables == back.tables else ()
         self.view = replace(self.view, desired=back, journal=replace(held, applied=desired, installed=listed))
         try:

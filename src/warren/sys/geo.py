@@ -2,6 +2,8 @@
 
     GEO/apnic             the last good file, as it came
     GEO/apnic.json        from where, when, its ETag and what it says of itself
+    GEO/asked             when the registries were last asked
+    GEO/lists/            lists of the web (lists.py)
 
 GEO is $WARREN_GEO_DIR, else /var/lib/warren/geo for root and $XDG_DATA_HOME/warren/geo for anybody else: the data is
 public, and proving a network offline needs no root.
@@ -102,6 +104,15 @@ class GeoStore:
     def missing(self) -> tuple[str, ...]:
         """Name the registries of which there is no file."""
         return tuple(name for name in REGISTRIES if not (self.path / name).exists())
+
+    def note_asked(self) -> None:
+        """Note that the registries are asked now, by whomever: the agent then waits a day."""
+        self._store.write(int(time.time()), "asked")
+
+    def asked(self) -> int:
+        """Say when the registries were last asked, in seconds since 1970; 0 for never."""
+        told = self._store.read("asked")
+        return told if isinstance(told, int) else 0
 
     def take(
         self,

@@ -1,6 +1,6 @@
 """What countries and lists hold, brought up to date in the sets that are in force; nothing else of a host is touched.
 
-    lock the host · read the feeds of the applied sets · exchange the elements that differ, in one transaction · remember
+    lock the host · read the feeds of the applied sets · exchange what differs, in one transaction · remember
 
 No network file is needed: an applied set knows its feed. What the file says now may not be applied yet, and is for
 `apply` alone. The journal then has what is in force, so that the next `plan` has nothing to say.
@@ -21,13 +21,13 @@ from warren.model.prefix import Prefix
 from warren.model.state import HostState
 from warren.sys import confirm, journal, nft
 from warren.sys.errors import HostError
+from warren.sys.feeds import Feeds
 from warren.sys.geo import SHRINK
 from warren.sys.journal import Journal
 from warren.sys.lock import host_lock
 from warren.sys.machine import Machine
 from warren.sys.observe import live_sets
 from warren.sys.privilege import require_net_admin
-from warren.sys.sets import Feeds
 from warren.sys.tools import tools_here
 
 
@@ -48,11 +48,6 @@ class Refreshed:
     owner: str
     sets: tuple[SetRefreshed, ...] = ()
     kept: tuple[str, ...] = ()
-
-
-def has_feeds(state: HostState | None) -> bool:
-    """Say whether a state has sets that can be refreshed."""
-    return state is not None and any(held.feed for table in state.tables for held in table.sets)
 
 
 def refresh(owner: str, machine: Machine, feeds: Feeds) -> Refreshed:

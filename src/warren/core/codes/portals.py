@@ -147,8 +147,8 @@ CODES: dict[str, Code] = {
     "W178": Code(
         ERROR,
         "a list's source that warren does not fetch",
-        "A list of the web decides where packets go, so it comes over HTTPS and from nowhere else. Its address holds no "
-        "password, as nothing in the network file is secret. Several sources are mirrors of one list.",
+        "A list of the web decides where packets go, so it comes over HTTPS and from nowhere else. Its address holds "
+        "no password, as nothing in the network file is secret. Several sources are mirrors of one list.",
         "lists: {work: http://example.net/work.txt}",
         "Write an address that begins with https://, or fetch the list to a file and name that.",
     ),

@@ -179,8 +179,8 @@ class _Writer:
 
     def put_elements(self, batch: list[PutElements]) -> Iterator[Command]:
         text = "".join(render_elements(change.table, change.before) for change in batch)
-        if text:
-            yield Command(("nft", "-f", "-"), stdin=text, says=f"sets of nft table {_names(c.table.name for c in batch)}")
+        says = f"sets of nft table {_names(c.table.name for c in batch)}"
+        yield Command(("nft", "-f", "-"), stdin=text, says=says)
 
     def drop_tables(self, batch: list[DropTable]) -> Iterator[Command]:
         text = "".join(render_delete(change.table) for change in batch)

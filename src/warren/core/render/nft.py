@@ -60,7 +60,8 @@ def render_elements(table: Table, before: Table) -> str:
     """
     name = f"{table.family} {table.name}"
     old = {held.name: held for held in before.sets}
-    gone, come = [], []
+    gone: list[str] = []
+    come: list[str] = []
     for held in table.sets:
         if held.live:
             continue
