@@ -1,4 +1,4 @@
-"""Countries and lists for tests: what a registry's files and list files would give, without either."""
+"""Countries, lists and domains for tests: what a registry's files and list files would give, without either."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ _HELD = {
         doubt="2 of its lines could not be read (3, 4 in odd.txt)",
         remedy="Write a prefix, a range or an address there.",
     ),
+    "list:films": NamedSet(
+        "list:films",
+        domains=("film.example", "kino.example"),
+        doubt="2 of its names hold for what is below them too (`full:`)",
+        remedy="Write the domains that are meant in lines of their own.",
+    ),
+    "list:silent": NamedSet("list:silent"),
     "list:world": NamedSet("list:world", (ip_network("0.0.0.0/1"), ip_network("128.0.0.0/1"), ip_network("::/0"))),
 }
 

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from warren.core.domains import DOMAIN
 from warren.model.named_set import ListSource, NamedSet, SetUse
 from warren.model.network import Network
 from warren.model.portal import Portal
@@ -34,6 +35,8 @@ def _of_dns(portal: Portal) -> tuple[SetUse, ...]:
 
 
 def _read(name: str, file: ListSource | None, read: ReadSet | None) -> NamedSet:
+    if name.startswith(DOMAIN):
+        return NamedSet(name, domains=(name.removeprefix(DOMAIN),))
     if read is None or (file is None and name.startswith("list:")):
         return NamedSet(name, missing="its addresses are not at hand", remedy="Read the file where they are.")
     return read(name, file)

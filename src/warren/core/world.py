@@ -150,10 +150,16 @@ class _Placing:
         hosts = tuple(self._place_host(host, ways[host.name]) for host in self.network.hosts)
         devices = tuple(self._place_device(device.name, ways[device.name]) for device in self.network.devices)
         clients = tuple(lan_clients(self.network))
-        for expect in self.network.expects:
-            if expect.target.name and expect.target.name not in self.names:
-                self.names[expect.target.name] = (next(self.public), self._public_v6())
+        for name in dict.fromkeys((*(one.target.name for one in self.network.expects), *self._domains())):
+            if name and name not in self.names:
+                self.names[name] = (next(self.public), self._public_v6())
         return World(hosts, tuple(self.nats.values()), clients, tuple(self.names.items()), devices)
+
+    def _domains(self) -> Iterator[str]:
+        """A domain of each portal that names some: what it takes, or leaves alone, must stand for something."""
+        for portal in self.network.portals:
+            for use in portal.uses:
+                yield from self.network.named_domains(use.name)[:1]
 
     def _way_of(self, name: str, dialled: bool) -> tuple[NatBox, ...]:
         """The NATs in front of a host or a device, the outermost first."""

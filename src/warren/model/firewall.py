@@ -29,6 +29,7 @@ class Set:
 
     Elements are prefixes for the address types (then `flags interval`), else text. `timeout` in seconds; 0 is for ever.
     `feed` says where on this machine the elements are read again to refresh them (`NamedSet.feed`); empty: nowhere.
+    With `points` it holds single addresses that programs and packets put in, at most so many.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Set:
     live: bool = False
     timeout: int = 0
     feed: str = field(default="", compare=False)
+    points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +345,14 @@ class Masquerade:
     """`masquerade`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """`add @set { ip|ip6 daddr }`: the packet's destination is put into a set of points, unless it is there or full."""
+
+    set: SetRef
+    family: Family
+
+
 Statement = (
     Counter
     | Accept
@@ -362,6 +372,7 @@ Statement = (
     | DnatPrefix
     | DnatMap
     | Masquerade
+    | Learn
 )
 
 # --- chains and tables -----------------------------------------------------------------------------------

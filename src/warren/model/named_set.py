@@ -1,4 +1,4 @@
-"""Countries and lists: many prefixes under one name."""
+"""Countries, lists and domains: many addresses under one name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from warren.model.prefix import Prefix
 
 @dataclass(frozen=True, slots=True)
 class SetUse:
-    """`country:CN` or `list:NAME` where a portal names destinations; `index` is its place in `except:` or `only:`."""
+    """`country:CN`, `list:NAME` or `domain:NAME` where a portal names destinations.
+
+    `index` is its place in `except:` or `only:`.
+    """
 
     name: str
     index: int = 0
@@ -53,6 +56,8 @@ def is_address(source: str) -> bool:
 class NamedSet:
     """What a `SetUse` stands for: the fewest prefixes that hold its addresses, IPv4 first, none of them special.
 
+    Of `domain:NAME` and of lists of domains, it is the `domains`, each with all below it: what addresses they have is
+    known only once they are asked for.
     `missing` says why its contents could not be had, and `doubt` why they may lack something; `remedy` is for either.
     `feed` says where on this machine they are read from: `country:CN`, `list:/etc/warren/work.txt`, `list:https://…`.
     """
@@ -63,3 +68,15 @@ class NamedSet:
     doubt: str = ""
     remedy: str = ""
     feed: str = ""
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameSets:
+    """The nft sets of a host that hold what some domains were answered with: `NAME_4a` and `_4b`, `_6a` and `_6b`.
+
+    The two of a family are filled together and emptied in turn (`core.domains`).
+    """
+
+    name: str
+    domains: tuple[str, ...]

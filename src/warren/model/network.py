@@ -73,6 +73,11 @@ class Network:
         held = self.named_by_name.get(name)
         return tuple(prefix for prefix in held.prefixes if prefix.version == family) if held is not None else ()
 
+    def named_domains(self, name: str) -> tuple[str, ...]:
+        """Give the domains of `domain:NAME`, or of a list of them; none if it is something else."""
+        held = self.named_by_name.get(name)
+        return held.domains if held is not None else ()
+
     @property
     def families(self) -> tuple[Family, ...]:
         """The families the overlay has, and so every tunnel carries."""

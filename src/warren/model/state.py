@@ -14,6 +14,7 @@ from enum import StrEnum
 from warren.model.endpoint import Endpoint
 from warren.model.firewall import Table
 from warren.model.key import PublicKey, SecretRef
+from warren.model.named_set import NameSets
 from warren.model.prefix import Address, Family, Interface, Prefix
 
 # The ledger (blueprint section 3): what a network's owner may use.
@@ -202,6 +203,7 @@ class Program(StrEnum):
     DNSMASQ = "dnsmasq"
     NDPPD = "ndppd"
     KEA = "kea-dhcp6"
+    SHELL = "sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,8 @@ class HostState:
     """Everything of one owner on one host. `owner` is a network's name or `conf:NAME`.
 
     `retired` are addresses that were ours on a LAN and are running out (preferred lifetime 0): observed and remembered,
-    never asked for.
+    never asked for. `names` say which sets of `tables` are filled with the answers to which domains; they follow from
+    the rest, and are not compared.
     """
 
     host: str
@@ -272,6 +275,7 @@ class HostState:
     lan_addresses: tuple[LanAddress, ...] = ()
     retired: tuple[LanAddress, ...] = ()
     services: tuple[Service, ...] = ()
+    names: tuple[NameSets, ...] = ()
 
     def interface(self, name: str) -> WgInterface:
         """Find one of our devices; KeyError if it is not ours."""

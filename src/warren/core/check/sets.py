@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.check.subject import Check, Subject, family_name, finding
+from warren.core.domains import DOMAIN
+from warren.core.geo.domains import parents
 from warren.core.geo.special import SPECIAL
 from warren.core.sets import exempted
 from warren.model.diagnostic import Diagnostic, Where
-from warren.model.named_set import NamedSet, SetUse
+from warren.model.named_set import ListKind, NamedSet, SetUse
+from warren.model.network import Network
 from warren.model.portal import Portal
-from warren.model.prefix import Family, covers, family_of, span_of, subtract
+from warren.model.prefix import FAMILIES, Family, covers, family_of, span_of, subtract
 
 _UNKNOWN = NamedSet("")
 
@@ -25,8 +28,10 @@ def contents(subject: Subject) -> Iterator[Diagnostic]:
             where = spot(subject, portal, use)
             if held.missing:
                 yield finding("W170", where, f"`{use.name}` cannot be had: {held.missing}.", held.remedy)
-            elif not held.prefixes:
-                yield _nothing(use, where)
+            elif not held.prefixes and not held.domains:
+                yield _nothing(use, where, subject.network)
+            elif held.doubt and held.domains:
+                yield finding("W187", where, f"`{use.name}` is not taken word for word: {held.doubt}.", held.remedy)
             elif held.doubt:
                 yield finding("W177", where, f"`{use.name}` may lack something: {held.doubt}.", held.remedy)
 
@@ -36,8 +41,10 @@ def spot(subject: Subject, portal: Portal, use: SetUse) -> Where:
     return subject.portal_spot(portal, "only" if portal.only else "except", use.index)
 
 
-def _nothing(use: SetUse, where: Where) -> Diagnostic:
+def _nothing(use: SetUse, where: Where, network: Network) -> Diagnostic:
     kind, _, name = use.name.partition(":")
+    if any(one.name == name and one.kind is ListKind.DOMAINS for one in network.lists):
+        return finding("W186", where, f"The list `{name}` holds no domain.", "Write one domain a line into its file.")
     if kind == "country":
         says = f"No registry gave an address to a country `{name}`."
         return finding("W171", where, says, "`warren geo countries` lists those that have addresses.")
@@ -54,6 +61,18 @@ def twice(subject: Subject) -> Iterator[Diagnostic]:
                 says = f"`{use.name}` stands there twice."
                 yield finding("W074", spot(subject, portal, use), says, "Delete it.")
             seen.add(use.name)
+        yield from _covered(subject, portal)
+
+
+def _covered(subject: Subject, portal: Portal) -> Iterator[Diagnostic]:
+    """A domain below another one of the portal says nothing new either."""
+    named = {use.name: use for use in portal.uses if use.name.startswith(DOMAIN)}
+    for name, use in named.items():
+        above = (f"{DOMAIN}{one}" for one in parents(name.removeprefix(DOMAIN).partition(".")[2]))
+        wider = next((one for one in above if one in named), None)
+        if wider is not None:
+            says = f"`{name}` can never matter: `{wider}` beside it covers it."
+            yield finding("W074", spot(subject, portal, use), says, "Delete it.")
 
 
 def effect(subject: Subject) -> Iterator[Diagnostic]:
@@ -62,9 +81,13 @@ def effect(subject: Subject) -> Iterator[Diagnostic]:
     for portal in network.portals:
         if not portal.uses and not portal.only:
             continue
-        if any(not network.named_by_name.get(use.name, _UNKNOWN).prefixes for use in portal.uses):
+        if any(_empty(network.named_by_name.get(use.name, _UNKNOWN)) for use in portal.uses):
             continue  # said above; what is left without it says nothing
         claimed = claims(portal)
+        if any(network.named_domains(use.name) for use in portal.uses):
+            if portal.only and len(portal.families) == 1:
+                yield _one_family(subject, portal)
+            continue  # nobody knows before they are asked what addresses names have
         for use in portal.uses:
             families = {family_of(prefix) for prefix in network.named_by_name[use.name].prefixes}
             if not families & set(claimed):
@@ -80,6 +103,18 @@ def effect(subject: Subject) -> Iterator[Diagnostic]:
             yield finding("W175", subject.portal_spot(portal, key), says, "Name other destinations, or delete it.")
         elif portal.only:
             yield from _open(subject, portal, claimed)
+
+
+def _empty(held: NamedSet) -> bool:
+    return not held.prefixes and not held.domains
+
+
+def _one_family(subject: Subject, portal: Portal) -> Diagnostic:
+    missing = next(family for family in FAMILIES if family not in portal.families)
+    name = family_name(missing)
+    says = f"`only:` names domains, and {name} is not the portal's: what they have of it leaves directly."
+    hint = f"Leave `family:` out: {name} that the exit lacks is refused at once, and clients take the other."
+    return finding("W188", subject.portal_spot(portal, "family"), says, hint)
 
 
 def _private(portal: Portal) -> bool:

@@ -14,6 +14,7 @@ from warren.core.codes import (
     hosts,
     lans,
     maps,
+    names,
     portals,
     promises,
     publish,
@@ -49,6 +50,7 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     ("W14", "Mapped LANs"),
     ("W15", "Rendering for other machines"),
     ("W17", "Countries and lists"),
+    (_codes(185, 194), "Destinations by name"),
     (_codes(195, 204), "Names resolved"),
     (_codes(225, 229), "Several exits"),
     ("W21", "Services on LANs"),
@@ -58,7 +60,21 @@ CODES: dict[str, Code] = dict(
     sorted(
         (
             row
-            for part in (text, hosts, portals, promises, publish, devices, delegates, maps, render, dns, failover, lans)
+            for part in (
+                text,
+                hosts,
+                portals,
+                promises,
+                publish,
+                devices,
+                delegates,
+                maps,
+                names,
+                render,
+                dns,
+                failover,
+                lans,
+            )
             for row in part.CODES.items()
         ),
         key=lambda row: row[0],

@@ -6,7 +6,9 @@ from warren.core.compile.delegates import lay_lan_addresses, lay_services
 from warren.core.compile.devices import lay_devices
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.firewall import lay_firewall
+from warren.core.compile.firewall.names import lay_names
 from warren.core.compile.flows import flows_to_forget
+from warren.core.compile.forgetting import lay_forgetting
 from warren.core.compile.here import Here
 from warren.core.compile.lan_services import lay_lan_services
 from warren.core.compile.ledger import ledger_needs, sequential_ledger
@@ -35,5 +37,6 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         consents=consents(here),
         forget=flows_to_forget(here),
         lan_addresses=lay_lan_addresses(here),
-        services=(*lay_services(here), *lay_lan_services(here)),
+        services=(*lay_services(here), *lay_lan_services(here), *lay_forgetting(here)),
+        names=lay_names(here),
     )

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
+from warren.core.geo.domains import MOST_DOMAINS, read_domains
 from warren.core.geo.special import only_public
 from warren.model.named_set import ListKind
 from warren.model.prefix import FAMILIES, Family, Prefix, Span, family_of, prefixes_of, span_of
@@ -59,13 +60,16 @@ def judge(data: bytes, kind: ListKind) -> int:
 
 
 def _judge_domains(data: bytes) -> int:
-    """Count lines that hold something; what that is, is for its reader to say."""
-    if b"\0" in data:
-        raise BadList("it is no text")
-    entries = sum(1 for line in data.splitlines() if line.strip() and line.lstrip()[:1] not in b"#!;")
-    if not entries:
-        raise BadList("it is empty")
-    return entries
+    """Count the entries of a list of domains."""
+    found = read_domains(data)
+    if not found.domains:
+        raise BadList("it holds no domain")
+    if len(found.domains) > MOST_DOMAINS:
+        raise BadList(f"it has more than {MOST_DOMAINS:,} domains")
+    if found.odd_count > found.entries:
+        number, text = found.odd[0]
+        raise BadList(f"most of its lines are no domains, for instance line {number}: {text}")
+    return found.entries
 
 
 def read_list(data: bytes) -> PrefixList:

@@ -1,24 +1,25 @@
-"""Where a portal's packets go: prefixes, countries and lists."""
+"""Where a portal's packets go: prefixes, countries, lists and domains."""
 
 from __future__ import annotations
 
+from warren.core.geo.domains import domain_of
 from warren.core.geo.registry import is_country
 from warren.core.parse.addresses import prefix
 from warren.core.parse.lists import NAME_LENGTH
 from warren.core.parse.reading import Reader, Reading, each, later, show
 from warren.core.parse.tree import Node, Scalar, Table
 from warren.core.source import visible
-from warren.model.named_set import ListKind, SetUse
+from warren.model.named_set import SetUse
 from warren.model.prefix import Prefix
 
-COUNTRY, LIST = "country", "list"
+COUNTRY, LIST, DOMAIN = "country", "list", "domain"
 # Other ways to name destinations, which later versions know.
-NAMED_LATER = ("asn", "domain")
+NAMED_LATER = ("asn",)
 
 
 def destination(node: Node, what: str, reading: Reading) -> Prefix | SetUse | None:
-    """Read a prefix, `country:CN` or `list:NAME`."""
-    if isinstance(node, Table) and node.pairs and node.pairs[0][0].text in (COUNTRY, LIST, *NAMED_LATER):
+    """Read a prefix, `country:CN`, `list:NAME` or `domain:NAME`."""
+    if isinstance(node, Table) and node.pairs and node.pairs[0][0].text in (COUNTRY, LIST, DOMAIN, *NAMED_LATER):
         kind, value = node.pairs[0]
         written = show(f"{kind.text}:{value.text}") if isinstance(value, Scalar) else f"`{kind.text}:NAME`"
         says = f"{what} is a mapping, because there is a space behind `{kind.text}:`."
@@ -32,6 +33,8 @@ def destination(node: Node, what: str, reading: Reading) -> Prefix | SetUse | No
         return _country(name, node, reading)
     if colon and kind_ == LIST:
         return _list(name, node, reading)
+    if colon and kind_ == DOMAIN:
+        return _domain(name, node, reading)
     return prefix(node, what, reading)
 
 
@@ -45,14 +48,21 @@ def _country(name: str, node: Node, reading: Reading) -> SetUse | None:
 
 
 def _list(name: str, node: Node, reading: Reading) -> SetUse | None:
-    if reading.lists.get(name) is ListKind.DOMAINS:
-        later(node.where, "destinations by name", reading)
-        return None
     if name in reading.lists:
         return SetUse(f"{LIST}:{name}", at=node.where)
     hint = reading.nearest(name, reading.lists) or f"Add `lists: {{{_plain(name)}: FILE}}` to the network file."
     reading.note("W172", node.where, f"There is no list {show(name)} under `lists:`.", hint)
     return None
+
+
+def _domain(name: str, node: Node, reading: Reading) -> SetUse | None:
+    plain = name.strip().removeprefix("*").removeprefix(".")
+    domain = domain_of(plain)
+    if domain is None:
+        hint = "Write for instance `domain:netflix.com`: it stands for everything below it, too."
+        reading.note("W185", node.where, f"{show(name)} is no domain.", hint)
+        return None
+    return SetUse(f"{DOMAIN}:{domain}", at=node.where)
 
 
 def _plain(name: str) -> str:

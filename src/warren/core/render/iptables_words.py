@@ -37,6 +37,7 @@ from warren.model.firewall import (
     IfName,
     Jump,
     L4Proto,
+    Learn,
     Mark,
     Masquerade,
     Match,
@@ -284,6 +285,8 @@ class Words:
                 for one in statement.entries if statement.family is self.family else ():
                     ports = Clause((f"--dport {_span(one.first, one.last)}",), statement.proto)
                     yield Action(_nat(Dnat(one.to, one.port)), ports)
+            case Learn():
+                raise ValueError(f"iptables cannot put addresses into {statement.set.name}")
             case _:
                 assert_never(statement)
 

@@ -82,7 +82,8 @@ def render_delete(table: Table) -> str:
 
 def _same_live_set(one: Set, other: Set) -> bool:
     """Say whether a live set can be kept as it is: what the kernel fixes at its birth is equal."""
-    return one.live and other.live and (one.name, one.type, one.timeout) == (other.name, other.type, other.timeout)
+    fixed = [(held.live, held.name, held.type, held.timeout, held.points) for held in (one, other)]
+    return one.live and fixed[0] == fixed[1]
 
 
 def _block(table: Table, kept: Container[str] = ()) -> str:
@@ -107,9 +108,13 @@ def _chain_lines(chain: Chain, family: str) -> Iterator[str]:
 
 
 def _set_head(held: Set) -> str:
-    interval = held.type in (SetType.IPV4, SetType.IPV6, SetType.PORT)
-    flags = [flag for flag, wanted in (("interval", interval), ("timeout", bool(held.timeout))) if wanted]
+    interval = held.type in (SetType.IPV4, SetType.IPV6, SetType.PORT) and not held.points
+    # With room for so many, a set without a timeout would take the memory for all of them at once (nft_set_hash.c).
+    wanted = (("interval", interval), ("dynamic", held.points), ("timeout", held.timeout or held.points))
+    flags = [flag for flag, really in wanted if really]
     head = [f"type {held.type.value};"]
+    if held.points:
+        head.append(f"size {held.points};")
     if flags:
         head.append(f"flags {', '.join(flags)};")
     if held.timeout:

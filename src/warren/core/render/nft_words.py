@@ -31,6 +31,7 @@ from warren.model.firewall import (
     IfName,
     Jump,
     L4Proto,
+    Learn,
     Mark,
     Masquerade,
     Match,
@@ -289,6 +290,8 @@ def statement_text(statement: Statement, family: str = "inet") -> str:
                 return ""
             arms = ", ".join(f"{_mark(value)} : goto {chain}" for value, chain in statement.chains)
             return f"ct mark & {_mark(statement.mask)} vmap {{ {arms} }}"
+        case Learn():
+            return f"add @{statement.set.name} {{ {'ip' if statement.family == 4 else 'ip6'} daddr }}"
         case Snat():
             return f"snat {_nat_family(statement.to.version, family)}to {statement.to}"
         case Dnat():

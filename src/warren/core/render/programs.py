@@ -176,6 +176,8 @@ def argv_of(program: Program, files: Files, tools: Tools) -> tuple[str, ...]:
             places = (f"KEA_HOOK_SCRIPTS_PATH={files.folder}", f"KEA_DHCP_DATA_DIR={files.folder}")
             apart = (f"KEA_PIDFILE_DIR={files.folder}", "KEA_LOCKFILE_DIR=none")
             return ("env", *places, *apart, "kea-dhcp6", "-c", files.config)
+        case Program.SHELL:
+            return ("sh", files.config)
 
 
 def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> Iterator[Command]:
@@ -214,6 +216,8 @@ def _tried(program: Program, files: Files) -> Command:
             return Command(("ndppd", "-h"), says="ndppd is there", fine=(0, 1, 255))
         case Program.KEA:
             return Command(("kea-dhcp6", "-v"), says="kea-dhcp6 is there")
+        case Program.SHELL:
+            return Command(("sh", "-n", files.config), says="the shell understands it")
 
 
 def stop_service(service: Service, owner: str, tools: Tools) -> Iterator[Command]:

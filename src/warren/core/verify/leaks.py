@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from warren.core.domains import Names, as_asked
 from warren.core.sets import exempted
 from warren.core.verify.expects import Breaker
 from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
@@ -56,13 +57,18 @@ def probe_from(network: Network, walker: Walker, way: Way, family: Family, *, ex
         return None
     if source.kind is PlaceKind.PREFIX and source.prefix is not None and source.prefix.version != family:
         return None
-    to = stranger(network, way, family, exempt=exempt)
+    to = stranger(network, way, family, walker.scene.world.names, exempt=exempt)
     own = source.prefix[1] if way.portal.delegated and source.prefix is not None else None
     return None if to is None else Probe(start, to, own, size=PING[family])
 
 
-def stranger(network: Network, way: Way, family: Family, *, exempt: bool = False) -> Address | None:
-    """An address of the internet that a portal takes, or that countries and lists exempt; None if there is none."""
+def stranger(network: Network, way: Way, family: Family, names: Names = (), *, exempt: bool = False) -> Address | None:
+    """An address of the internet that a portal takes, or that is exempted by a set; None if there is none.
+
+    All `names` were asked for by then.
+    """
+    network = as_asked(network, names)
+    known = {address for _, addresses in names for address in addresses}
     exceptions = [prefix for prefix in way.portal.exceptions if prefix.version == family]
     near = [*network.overlay, *(prefix for host in network.hosts for lan in host.lans for prefix in lan.prefixes)]
     held = exempted(network, way.portal, family)
@@ -70,7 +76,7 @@ def stranger(network: Network, way: Way, family: Family, *, exempt: bool = False
     elsewhere = (to_address((first << shift) + 1, family) for first in range(1, 224))
     firsts = (to_address(first, family) for first, _ in (held if exempt else held.rest()).spans)
     for candidate in (STRANGER[family], *elsewhere, *firsts):
-        if not candidate.is_global or held.holds(candidate) is not exempt:
+        if not (candidate.is_global or candidate in known) or held.holds(candidate) is not exempt:
             continue
         if not any(covers(prefix, candidate) for prefix in (*exceptions, *near)):
             return candidate

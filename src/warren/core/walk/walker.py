@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from warren.core.domains import filled
 from warren.core.walk.course import Course, OnHost, OnLan, Outside, Spot
 from warren.core.walk.crossing import enter, leave
 from warren.core.walk.faults import Fault, HostDown, TunnelDown, break_host
@@ -63,7 +64,7 @@ class Walker:
         known = self._views.get(name)
         if known is None:
             scene = self.scene
-            state = scene.states.get(name) or HostState(name, "", Backend.NONE)
+            state = filled(scene.states.get(name) or HostState(name, "", Backend.NONE), scene.world.names)
             surroundings = scene.surroundings.get(name) or Surroundings()
             known = self._views[name] = HostView(name, state, surroundings, scene.world.host_by_name[name])
         return known

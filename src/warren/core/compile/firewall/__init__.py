@@ -2,7 +2,7 @@
 
 What the rules of routing decide, this table holds to by a second, independent way: traffic is judged by where
 it *came in*. Losing the table loses no fence that routing needs, except for MAC portals, which it marks. What
-countries and lists exempt from a portal goes through its exit then.
+countries, lists and domains exempt from a portal goes through its exit then.
 
     prerouting   marks: outer packets, flows that came in by the uplink, MAC portals, exempted destinations; who may
                  send what
@@ -22,6 +22,7 @@ from warren.core.compile.firewall.exempt import country_sets
 from warren.core.compile.firewall.forward import forward_chains
 from warren.core.compile.firewall.ingress import ingress_chains
 from warren.core.compile.firewall.leaving import leaving_chains
+from warren.core.compile.firewall.names import name_sets
 from warren.core.compile.firewall.publish import publish_chains
 from warren.core.compile.firewall.sets import named_sets
 from warren.core.compile.here import Here
@@ -32,7 +33,7 @@ def lay_firewall(here: Here, name: str) -> Table:
     """Lay out the table of one network on one host."""
     return Table(
         name=name,
-        sets=named_sets(here) + country_sets(here),
+        sets=named_sets(here) + country_sets(here) + name_sets(here),
         chains=tuple(
             chain
             for chain in (*ingress_chains(here), *publish_chains(here), *forward_chains(here), *leaving_chains(here))

@@ -1,4 +1,4 @@
-"""Countries and lists: destinations that are exempted from a portal by a mark, and never by a rule for each prefix.
+"""Countries, lists, domains: destinations that are exempted from a portal by a mark, and never by a rule for each.
 
 A packet of a portal's source whose destination is in the set, or with `only:` outside of it, gets the uplink's mark, so
 that rules of routing lead it out by main before they ask for the portal. Only the first packet of a flow is looked up:
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import dropwhile
 
+from warren.core.compile.firewall.names import exempt_by_name, while_young
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
     FAMILY_TYPE,
@@ -85,6 +86,7 @@ def country_sets(here: Here) -> tuple[Set, ...]:
         for way in exempting(here)
         for use in way.portal.uses
         for family in _families(here, way)
+        if not network.named_domains(use.name)
     }
     return tuple(
         Set(
@@ -153,7 +155,11 @@ def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
             prefixes = tuple(one for one in portal.only if not isinstance(one, SetUse) and one.version == family)
             if prefixes:
                 yield rule(to(family, prefixes), Return(), why="goes through the exit")
+        yield from while_young(here, portal, family)
         for use in portal.uses:
+            if here.fabric.network.named_domains(use.name):
+                yield from exempt_by_name(portal, use, family)
+                continue
             held = to(family, set_name(use.name, family))
             if portal.only:
                 yield rule(held, Return(), why=f"{use.name} goes through the exit")

@@ -1,0 +1,144 @@
+"""Domains in a compiled host: sets that answers fill, a service that forgets, and rules that err towards the exit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address as address
+
+import pytest
+
+from tests.core.compile.networks import lock_of, portals_network
+from tests.core.sets import read_sets
+from warren.core.compile import compile_network
+from warren.core.compile.forgetting import FORGETTER
+from warren.core.diff import diff
+from warren.core.domains import KEPT, TOLD, filled, sets_name
+from warren.core.render.iptables import render_restore
+from warren.core.render.nft import render_table
+from warren.core.sets import fill
+from warren.model.change import PutService, PutTable
+from warren.model.firewall import Learn
+from warren.model.named_set import NameSets, SetUse
+from warren.model.network import Network
+from warren.model.portal import Portal
+from warren.model.prefix import Family
+from warren.model.state import HostState
+from warren.sys.codec import decode, encode
+
+PLAIN = portals_network()
+NETFLIX = (SetUse("domain:netflix.com"),)
+
+
+def with_first(**what: object) -> Network:
+    """The portals network, whose first portal (of nyc.eth2) is another."""
+    first, *others = PLAIN.portals
+    portals: tuple[Portal, ...] = (replace(first, **what), *others)  # type: ignore[arg-type]
+    return fill(replace(PLAIN, portals=portals), read_sets)
+
+
+def compiled(network: Network) -> dict[str, HostState]:
+    return compile_network(network, lock_of(network), {})
+
+
+ONLY = compiled(with_first(only=NETFLIX))
+EXCEPT = compiled(with_first(excepted=NETFLIX))
+BARE = compiled(PLAIN)
+
+
+def test_sets_are_made_where_the_portal_is_entered_and_nowhere_else() -> None:
+    sets = {held.name: held for held in EXCEPT["nyc"].tables[0].sets}
+    new = sets.keys() - {held.name for held in BARE["nyc"].tables[0].sets}
+
+    assert new == {*(f"domain_netflix.com_{kind}" for kind in ("4a", "4b", "6a", "6b")), "names_turn"}
+    assert all(sets[name].live and not sets[name].elements for name in new)
+    assert EXCEPT["nyc"].names == (NameSets("domain_netflix.com", ("netflix.com",)),)
+    assert EXCEPT["paris"] == BARE["paris"]
+
+
+@pytest.mark.parametrize("state", [ONLY["nyc"], EXCEPT["nyc"]])
+def test_routing_is_the_same_with_and_without(state: HostState) -> None:
+    assert (state.rules, state.routes, state.interfaces) == (
+        BARE["nyc"].rules,
+        BARE["nyc"].routes,
+        BARE["nyc"].interfaces,
+    )
+
+
+def test_what_is_used_stays_only_where_that_is_the_way_to_the_exit() -> None:
+    def learns(state: HostState) -> int:
+        rules = (rule for chain in state.tables[0].chains for rule in chain.rules)
+        return sum(isinstance(one, Learn) for rule in rules for one in rule.statements)
+
+    assert learns(ONLY["nyc"]) == 4 and learns(EXCEPT["nyc"]) == 0
+
+
+def test_at_first_everything_of_only_goes_through_the_exit() -> None:
+    text = render_table(ONLY["nyc"].tables[0])
+
+    young = f"flags interval, timeout; timeout {TOLD}s; auto-merge; elements = {{ 0.0.0.0/0 }}"
+    assert f"set names_young_4 {{ type ipv4_addr; {young} }}" in text
+    assert text.index("ip daddr @names_young_4 return") < text.index("ip daddr @domain_netflix.com_4a")
+    assert "names_young" not in render_table(EXCEPT["nyc"].tables[0])
+
+
+def test_an_element_has_no_timeout_and_takes_no_room_before_it_is_there() -> None:
+    text = render_table(ONLY["nyc"].tables[0])
+
+    assert "set domain_netflix.com_4a { type ipv4_addr; size 65536; flags dynamic, timeout; }" in text
+    assert "add @domain_netflix.com_4b { ip daddr } return" in text
+
+
+def test_another_apply_keeps_what_was_learned() -> None:
+    """The table is put anew when a portal is added; the sets, and how young they are, are left alone."""
+    (before,), (after,) = (
+        ONLY["nyc"].tables,
+        compiled(with_first(only=(*NETFLIX, SetUse("domain:example.com", 1))))["nyc"].tables,
+    )
+    text = render_table(after, before)
+
+    assert "delete set inet warren-portals domain_netflix" not in text and "flush set" not in text
+    assert "delete set inet warren-portals names_young_4" not in text
+    assert "elements = { 0.0.0.0/0 }" not in text
+    assert "set domain_example.com_4a" in text
+
+
+def test_whoever_empties_a_set_waits_until_its_twin_has_collected_for_long_enough() -> None:
+    (service,) = (one for one in ONLY["nyc"].services if one.name == FORGETTER)
+
+    assert "create element inet warren-portals names_turn { 0.0.0.0 }\nflush set" in service.config
+    assert "flush set inet warren-portals domain_netflix.com_6$turn" in service.config
+    assert "names_young" not in service.config
+    assert TOLD < KEPT
+    assert not [one for one in BARE["nyc"].services if one.name == FORGETTER]
+
+
+def test_a_portal_by_name_alters_its_table_and_its_programs_and_nothing_else() -> None:
+    changes = {type(item.change) for item in diff(ONLY["nyc"], BARE["nyc"], BARE["nyc"])}
+
+    assert {PutTable, PutService} <= changes and len(changes) <= 3  # and flows that go on by another way are forgotten
+
+
+def test_walk_sees_what_was_asked_for() -> None:
+    asked = filled(
+        ONLY["nyc"], (("www.netflix.com", (address("198.51.100.7"),)), ("other.net", (address("198.51.100.8"),)))
+    )
+    sets = {held.name: [str(one) for one in held.elements] for held in asked.tables[0].sets}
+
+    assert sets["domain_netflix.com_4a"] == sets["domain_netflix.com_4b"] == ["198.51.100.7/32"]
+    assert sets["domain_netflix.com_6a"] == sets["names_young_4"] == []
+
+
+def test_a_long_domain_has_a_short_set() -> None:
+    long, other = (".".join((letter * 60,) * 4) for letter in "ab")
+
+    assert len(sets_name(f"domain:{long}")) <= 120
+    assert sets_name(f"domain:{long}") != sets_name(f"domain:{other}")
+
+
+def test_a_state_with_names_is_kept_by_the_journal() -> None:
+    assert decode(encode(ONLY["nyc"]), HostState) == ONLY["nyc"]
+
+
+def test_iptables_has_no_word_for_it() -> None:
+    with pytest.raises(ValueError, match="iptables cannot put addresses into domain_netflix"):
+        render_restore(ONLY["nyc"].tables[0], Family.IPV4)
