@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from warren.core.choices import is_agents
 from warren.core.compare import (
     FORWARDING,
     RouteKey,
@@ -133,7 +134,12 @@ class _Diff:
         early = [interface for interface in gone if interface.listen_port in ports]
         early_names = {interface.name for interface in early}
         late = [interface for interface in gone if interface.name not in early_names]
-        routes = [route for route in self.observed.routes if route.device not in early_names]
+        choices = self.desired.choices  # a route that the agent has made is no concern of ours
+        routes = [
+            route
+            for route in self.observed.routes
+            if route.device not in early_names and not (choices and is_agents(route, choices))
+        ]
 
         if gone and not wanted:
             yield from self._hooks("PreDown", hooks.pre_down, gone)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from warren.model.choice import Choice
 from warren.model.endpoint import Endpoint
 from warren.model.firewall import Table
 from warren.model.key import PublicKey, SecretRef
@@ -257,7 +258,8 @@ class HostState:
 
     `retired` are addresses that were ours on a LAN and are running out (preferred lifetime 0): observed and remembered,
     never asked for. `names` say which sets of `tables` are filled with the answers to which domains; they follow from
-    the rest, and are not compared.
+    the rest, and are not compared. Nor are
+    `choices`, which say what of the rest is the agent's.
     """
 
     host: str
@@ -276,6 +278,7 @@ class HostState:
     retired: tuple[LanAddress, ...] = ()
     services: tuple[Service, ...] = ()
     names: tuple[NameSets, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
     def interface(self, name: str) -> WgInterface:
         """Find one of our devices; KeyError if it is not ours."""

@@ -9,7 +9,7 @@ from itertools import count
 
 from warren.core.check.nesting import Holders
 from warren.core.check.subject import Check, Subject, family_name, finding
-from warren.core.compile.portals import dedicated_peers, ways_from
+from warren.core.compile.portals import dedicated_peers, ways_from, ways_of
 from warren.core.compile.publishes import kept_gateways
 from warren.model.diagnostic import Diagnostic
 from warren.model.place import PlaceKind
@@ -152,14 +152,20 @@ def ledger(subject: Subject) -> Iterator[Diagnostic]:
         if name not in network.by_name:
             continue
         where = subject.host_spot(network.by_name[name])
-        tables = 1 + len(dedicated_peers(network, name))
+        chosen = [way.portal for way in ways_from(network, name) if way.portal.by_agent]
+        tables = 1 + len(dedicated_peers(network, name)) + len(chosen)
         if tables > len(TABLES):
             says = f"The portals of `{name}` go on by {tables - 1} hosts, and at most {len(TABLES) - 1} are possible."
+            if chosen:
+                says = (
+                    f"`{name}` needs {tables} routing tables for its portals, and at most {len(TABLES)} are possible."
+                )
             yield finding("W078", where, says, "Let some portals share an exit or a relay.")
         macs = sum(way.portal.source.kind is PlaceKind.MAC for way in ways_from(network, name))
-        marks = macs + len(kept_gateways(network, name))
+        pinned = {way.hops[1] for portal in chosen for way in ways_of(network, portal)}
+        marks = macs + len(kept_gateways(network, name)) + len(pinned)
         if marks > len(MARKS):
-            gateways = f" and {marks - macs} gateways" if marks > macs else ""
+            gateways = f" and {marks - macs} gateways or exits to choose from" if marks > macs else ""
             says = (
                 f"`{name}` has {macs} portals of single MAC addresses{gateways}, and at most {len(MARKS)} are possible."
             )

@@ -28,7 +28,8 @@ def flows_to_forget(here: Here) -> tuple[ForgetFlows, ...]:
             if prefix.version in way.portal.families and prefix.version in here.usable:
                 seen = here.fabric.seen(here.host.name, prefix)
                 known_as = f" as {seen}" if seen != prefix else ""
-                reason = f"portal {identity(way.portal)} by {', '.join(way.hops[1:])}{known_as}"
+                chosen = ", as the agent chooses" if way.portal.by_agent else ""
+                reason = f"portal {identity(way.portal)} by {', '.join(way.hops[1:])}{chosen}{known_as}"
                 found[ForgetFlows(prefix, reason + _named(way.portal))] = None
                 if way.portal.by_marks:  # those that left directly have the uplink's mark, and may be exempted no more
                     found[ForgetFlows(prefix, reason + _named(way.portal), except_mark=0)] = None

@@ -7,10 +7,10 @@ from functools import cached_property
 
 from warren.core.compile.fabric import Fabric, by_family
 from warren.core.compile.guests import Guests, guests_of
-from warren.core.compile.ledger import gateway_mark
+from warren.core.compile.ledger import exit_table, gateway_mark
 from warren.core.compile.mtu import Uplinks
 from warren.core.compile.openings import Opening, openings
-from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_through
+from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_of, ways_through
 from warren.core.compile.publishes import kept_gateways
 from warren.model.delegate import Delegate
 from warren.model.host import Host
@@ -60,6 +60,25 @@ class Here:
     def device(self, peer: str) -> str:
         """Name the device that holds a peer."""
         return self.fabric.device(self.host.name, peer)
+
+    def exit_table(self, peer: str) -> int:
+        """Give the table of a peer that has a device of its own."""
+        return self.ledger.table(exit_table(self.device(peer)))
+
+    @cached_property
+    def chosen_exits(self) -> tuple[str, ...]:
+        """The peers among which the agent chooses the exits of portals, each once."""
+        portals = (way.portal for way in self.entering if way.portal.by_agent)
+        ways = (way for portal in portals for way in ways_of(self.fabric.network, portal))
+        return tuple(dict.fromkeys(way.hops[1] for way in ways))
+
+    @property
+    def bound_to(self) -> tuple[str, ...]:
+        """The peers by whose devices programs of this host send what they have bound to them (SO_BINDTODEVICE).
+
+        The kernel then looks for a route by that device alone, and has none until a rule leads to the exit's table.
+        """
+        return self.chosen_exits
 
     @cached_property
     def devices(self) -> tuple[str, ...]:

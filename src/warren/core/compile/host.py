@@ -5,6 +5,7 @@ from __future__ import annotations
 from warren.core.compile.delegates import lay_lan_addresses, lay_services
 from warren.core.compile.devices import lay_devices
 from warren.core.compile.fabric import Fabric
+from warren.core.compile.failover import lay_choices
 from warren.core.compile.firewall import lay_firewall
 from warren.core.compile.firewall.names import lay_names
 from warren.core.compile.flows import flows_to_forget
@@ -39,4 +40,5 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         lan_addresses=lay_lan_addresses(here),
         services=(*lay_services(here), *lay_lan_services(here), *lay_forgetting(here)),
         names=lay_names(here),
+        choices=lay_choices(here),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from warren.core.compile.portals import dedicated_peers, identity, ways_from
+from warren.core.compile.portals import dedicated_peers, identity, ways_from, ways_of
 from warren.core.compile.publishes import kept_gateways
 from warren.core.delegates import grant
 from warren.model.lock import Lock
@@ -60,15 +60,29 @@ def ledger_needs(network: Network, lock: Lock, host: str) -> LedgerNeeds:
     network = grant(network, lock)
     locked = lock.by_name[host]
     exits = tuple(exit_table(locked.device(peer).name) for peer in dedicated_peers(network, host))
+    chosen = [way.portal for way in ways_from(network, host) if way.portal.by_agent]
+    live = tuple(dict.fromkeys(live_table(identity(portal)) for portal in chosen))
+    devices = (locked.device(way.hops[1]).name for portal in chosen for way in ways_of(network, portal))
+    pinned = tuple(dict.fromkeys(exit_mark(device) for device in devices))
     macs = tuple(
         mac_mark(identity(way.portal)) for way in ways_from(network, host) if way.portal.source.kind is PlaceKind.MAC
     )
     gateways = tuple(gateway_mark(gateway) for gateway in kept_gateways(network, host))
-    return LedgerNeeds(tables=("near", *exits), marks=macs + gateways)
+    return LedgerNeeds(tables=("near", *exits, *live), marks=macs + gateways + pinned)
 
 
 def exit_table(device: str) -> str:
     """Name the purpose of a device's exit table."""
+    return f"exit:{device}"
+
+
+def live_table(portal: str) -> str:
+    """Name the purpose of the table of a portal whose exit the agent chooses."""
+    return f"live:{portal}"
+
+
+def exit_mark(device: str) -> str:
+    """Name the purpose of the mark of connections that stay with the exit they began by."""
     return f"exit:{device}"
 
 

@@ -5,8 +5,10 @@ Behind every device's route stands an `unreachable`, so that a device that is go
 
 from __future__ import annotations
 
+from warren.core.compile.failover import lay_live_tables
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import exit_table
+from warren.core.compile.portals import ways_of
 from warren.model.place import PlaceKind
 from warren.model.prefix import Family
 from warren.model.state import BEHIND, Route, RouteKind
@@ -14,7 +16,7 @@ from warren.model.state import BEHIND, Route, RouteKind
 
 def lay_routes(here: Here) -> tuple[Route, ...]:
     """Lay out the near table and the exit tables of a host."""
-    return tuple(_near(here)) + tuple(_exits(here))
+    return (*_near(here), *_exits(here), *lay_live_tables(here))
 
 
 def _near(here: Here) -> list[Route]:
@@ -56,5 +58,6 @@ def _is_own_exit(here: Here, peer: str) -> bool:
     """
     return any(
         way.portal.source.kind is PlaceKind.HOST and way.hops[1] == peer and Family.IPV6 in way.portal.families
-        for way in here.entering
+        for one in here.entering
+        for way in ways_of(here.fabric.network, one.portal)
     )

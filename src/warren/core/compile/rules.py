@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from warren.core.compile.failover import mark_of, table_of
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import Step, exit_table, mac_mark
 from warren.core.compile.portals import identity
@@ -48,6 +49,7 @@ class _Maker:
         table: int = MAIN,
         *,
         iif: str = "",
+        oif: str = "",
         source: Prefix | None = None,
         destination: Prefix | None = None,
         mark: int = 0,
@@ -65,6 +67,7 @@ class _Maker:
             table=table if action is Action.LOOKUP else 0,
             action=action,
             iif=iif,
+            oif=oif,
             source=source,
             destination=destination,
             mark=mark,
@@ -117,7 +120,9 @@ def _family_rules(here: Here, family: Family) -> Iterator[Rule]:
     for way in here.entering:
         if way.portal.source.kind is PlaceKind.MAC and family in way.portal.families:
             mark = here.ledger.mark(mac_mark(identity(way.portal)))
-            yield rule(Step.MARKS, exit_of(here, way), mark=mark, mark_mask=MARK_MASK, action=_does(here, family))
+            yield rule(Step.MARKS, table_of(here, way), mark=mark, mark_mask=MARK_MASK, action=_does(here, family))
+    for peer in here.chosen_exits if family in here.carried else ():
+        yield rule(Step.MARKS, here.exit_table(peer), mark=mark_of(here, peer), mark_mask=MARK_MASK)
     for gateway in here.gateways:
         table = here.ledger.table(exit_table(here.device(gateway)))
         yield rule(Step.MARKS, table, mark=here.gateway_mark(gateway), mark_mask=MARK_MASK, action=_does(here, family))
@@ -125,6 +130,8 @@ def _family_rules(here: Here, family: Family) -> Iterator[Rule]:
         if guests.nested:  # WireGuard's answers go where the devices wait for them: into the gateway's tunnel
             table = here.ledger.table(exit_table(here.device(guests.dialled)))
             yield rule(Step.MARKS, table, iif="lo", ipproto="udp", sport=guests.port)
+    for peer in here.bound_to if family in here.carried else ():
+        yield rule(Step.MARKS, here.exit_table(peer), oif=here.device(peer))
     yield rule(Step.MARKED, action=Action.UNREACHABLE, mark_mask=MARK_MASK, invert=True)
     yield from _through(here, family, rule)
     yield from _entering(here, family, rule)
@@ -159,7 +166,7 @@ def _entering(here: Here, family: Family, rule: _Maker) -> Iterator[Rule]:
         portal = way.portal
         if family not in portal.families or portal.source.kind is PlaceKind.MAC:
             continue
-        table = exit_of(here, way)
+        table = table_of(here, way)
         exceptions = _of(family, portal.exceptions)
         if portal.source.kind is PlaceKind.HOST:
             yield from _own(here, family, rule)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from warren.core.verify.exempt import judge_exempted
 from warren.core.verify.expects import Breaker, judge_expects
+from warren.core.verify.health import judge_health
 from warren.core.verify.leaks import judge_leaks, judge_near
 from warren.core.verify.published import judge_published
 from warren.core.verify.reach import judge_reach
@@ -45,6 +46,7 @@ def verify(
         *judge_loops(walked),
         *leaks,
         *exempt,
+        *judge_health(network, walker),
         *judge_near(network, lock, walker, breaker),
         *judge_reach(network, walker, breaker),
         *published,

@@ -16,7 +16,7 @@ from warren.model.prefix import Family
 def judge_exempted(network: Network, walker: Walker, breaker: Breaker) -> Iterator[Verdict]:
     """Judge an exempted destination of every portal that has some, in every family that it claims."""
     for way in network.ways:
-        if way.portal.by_marks:
+        if way.portal.by_marks and way.rank == 0:
             for family in way.portal.families:
                 probe = probe_from(network, walker, way, family, exempt=True)
                 if probe is not None and family in _ways_out(walker, way):
@@ -47,7 +47,7 @@ def _judge(way: Way, family: Family, probe: Probe, walker: Walker, breaker: Brea
     broken: list[tuple[Fault, set[str]]] = [(HostDown(host), {home}) for host in way.hops[1:]]
     broken += [(TunnelDown(home, way.hops[1]), {home})]
     if portal.source.kind is not PlaceKind.MAC:  # without nft nobody knows a MAC: the portal's own verdict says so
-        broken += [(FirewallGone(home), {"", portal.exit})]
+        broken += [(FirewallGone(home), {"", *portal.exits})]
     for fault, allowed in broken:
         trace = breaker.walker(fault).walk(probe)
         back = trace.reply is not None and trace.reply.arrived

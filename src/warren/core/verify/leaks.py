@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from warren.core.compile.portals import identity
 from warren.core.domains import Names, as_asked
 from warren.core.sets import exempted
 from warren.core.verify.expects import Breaker
 from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import (
+    Chosen,
     DefaultHijacked,
     DeviceGone,
     Fault,
@@ -41,7 +43,7 @@ from warren.model.trace import Disposition, HopKind, RuleHit, Trace
 
 
 def judge_leaks(network: Network, walker: Walker, breaker: Breaker) -> Iterator[Verdict]:
-    """Judge every portal in every family it claims, whole and with each fault; one verdict each."""
+    """Judge every portal in every family it claims, whole and with each fault; one verdict for each of its exits."""
     for way in network.ways:
         for family in way.portal.families:
             probe = probe_from(network, walker, way, family)
@@ -85,16 +87,19 @@ def stranger(network: Network, way: Way, family: Family, names: Names = (), *, e
 
 def _judge(way: Way, family: Family, probe: Probe, walker: Walker, breaker: Breaker) -> Verdict:
     portal = way.portal
-    whole = walker.walk(probe)
-    allowed = {"", portal.exit}
-    claim = f"portal {portal.source} → {portal.exit} leaks nothing"
-    expected = f"leaves at {portal.exit} or not at all"
+    given: tuple[Fault, ...] = (Chosen(way.hops[0], identity(portal), family, way.rank),) if way.rank else ()
+    whole = breaker.walker(*given).walk(probe)
+    allowed = {"", *portal.exits}
+    claim = f"portal {portal.source} → {portal.exits[way.rank]} leaks nothing"
+    expected = f"leaves at {' or '.join(portal.exits)} or not at all"
     problem = _leak(whole, allowed)
+    if not problem and way.rank and whole.exit != portal.exits[way.rank]:
+        problem = f"it is {prediction(whole)} while {portal.exits[way.rank]} is chosen"
     if problem:
         return Verdict(Kind.LEAK, claim, False, expected, prediction(whole), problem, portal.at, family, (), whole)
     caveat = ""
     for fault in _faults(way, whole, walker):
-        trace = breaker.walker(fault).walk(probe)
+        trace = breaker.walker(*given, fault).walk(probe)
         down = isinstance(fault, HostDown | TunnelDown | DeviceGone)
         direct = {way.hops[0]} if down and portal.if_down is IfDown.DIRECT else set()
         problem = _leak(trace, allowed | direct)

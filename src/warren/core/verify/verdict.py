@@ -17,6 +17,7 @@ class Kind(StrEnum):
     LOOP = "loop"
     LEAK = "leak"
     EXEMPT = "exempt"
+    HEALTH = "health"
     REACH = "reach"
     PUBLISHED = "published"
     SHADOW = "shadow"

@@ -8,6 +8,7 @@ tunnel, faults, places, walker. `live` reads the kernel's own trace, `words` say
 """
 
 from warren.core.walk.faults import (
+    Chosen,
     DefaultHijacked,
     DeviceGone,
     Fault,
@@ -23,6 +24,7 @@ from warren.core.walk.scene import Probe, Scene
 from warren.core.walk.walker import Walker
 
 __all__ = [
+    "Chosen",
     "DefaultHijacked",
     "DeviceGone",
     "Fault",

@@ -7,8 +7,11 @@ no handshake. Every device stays up (blueprint section 3: a WireGuard device nev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from warren.core.choices import as_chosen
+from warren.model.choice import DIRECT
 from warren.model.expect import Down
 from warren.model.prefix import FAMILIES, Family, Prefix
 from warren.model.state import MAIN, HostState, Route, RouteKind
@@ -89,7 +92,21 @@ class DefaultHijacked:
         return f"0.0.0.0/1, 128.0.0.0/1, ::/1 and 8000::/1 in main of {self.host}"
 
 
-HostFault = DeviceGone | FirewallGone | RulesGone | TableFlushed | DefaultHijacked
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The agent has chosen another exit than the first, by its rank, or DIRECT; nothing need be broken for that."""
+
+    host: str
+    portal: str
+    family: Family
+    rank: int
+
+    def __str__(self) -> str:
+        where = "directly" if self.rank == DIRECT else f"by exit {self.rank + 1}"
+        return f"{self.portal} {where} in {self.family.word}"
+
+
+HostFault = DeviceGone | FirewallGone | RulesGone | TableFlushed | DefaultHijacked | Chosen
 Fault = HostDown | TunnelDown | HostFault
 
 
@@ -113,8 +130,35 @@ def break_host(
             return replace(state, rules=()), surroundings
         case TableFlushed(_, table):
             return replace(state, routes=tuple(route for route in state.routes if route.table != table)), surroundings
+        case Chosen(_, portal, family, rank):
+            for choice in state.choices:
+                if (choice.portal, choice.family) == (portal, family):
+                    state = as_chosen(state, choice, rank)
+            return state, surroundings
         case DefaultHijacked():
             return state, replace(surroundings, routes=surroundings.routes + _halves(surroundings, node))
+
+
+def agents_answer(host: str, state: HostState, faults: Sequence[Fault]) -> HostState:
+    """Give a host's state once its agent has seen these faults: of each choice the first exit that answers is in use.
+
+    An exit does not answer while it is cut off, the tunnel to it is down or its device is gone. While none does, what
+    was in use stays, unless there is a way to leave directly.
+    """
+    down = {fault.host for fault in faults if isinstance(fault, HostDown)}
+    cut = {frozenset((fault.one, fault.other)) for fault in faults if isinstance(fault, TunnelDown)}
+    devices = {interface.name for interface in state.interfaces}
+    for choice in state.choices:
+        alive = [
+            rank
+            for rank, one in enumerate(choice.exits)
+            if one.host not in down and frozenset((host, one.host)) not in cut and one.device in devices
+        ]
+        if alive and alive[0] > 0:
+            state = as_chosen(state, choice, alive[0])
+        elif not alive and choice.direct:
+            state = as_chosen(state, choice, DIRECT)
+    return state
 
 
 def _halves(surroundings: Surroundings, node: HostNode) -> tuple[Route, ...]:

@@ -49,6 +49,7 @@ class Packet:
     mac: str = ""
     iif: str = ""
     oif: str = ""
+    bound: str = ""  # the device that its socket is bound to, at the host that makes it
     flow: Flow | None = None
     replying: bool = False
     carries: int = 1 << 16  # the smallest MTU met so far
@@ -86,7 +87,7 @@ class Packet:
     def leave_host(self) -> None:
         """Forget what only the host it leaves knows of it."""
         self.mark = 0
-        self.iif = self.oif = ""
+        self.iif = self.oif = self.bound = ""
         self.mac = ""
         self.flow = None
         self.replying = False

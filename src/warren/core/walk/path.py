@@ -132,7 +132,8 @@ class HostPath:
     def _lookup(self, source: int | None, iif: str, quiet: bool = False) -> Found:
         packet = self.packet
         proto = "ipv6-icmp" if packet.proto == "icmp" and packet.family is Family.IPV6 else packet.proto
-        key = Key(packet.destination, source, iif, "", packet.mark, proto, packet.sport, packet.dport)
+        oif = packet.bound if iif == LOOPBACK else ""
+        key = Key(packet.destination, source, iif, oif, packet.mark, proto, packet.sport, packet.dport)
         return self.fib.lookup(key, None if quiet else self.steps, self.doubts.way)
 
     def _validate(self, oif: str) -> End | None:

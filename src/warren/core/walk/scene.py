@@ -30,7 +30,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The packet that is sent: from where, to which address, of what kind. `source` None lets the sender choose."""
+    """The packet that is sent: from where, to which address, of what kind. `source` None lets the sender choose.
+
+    `device` is one that the sender has bound its socket to (SO_BINDTODEVICE).
+    """
 
     start: Spot
     destination: Address
@@ -40,3 +43,4 @@ class Probe:
     dport: int = 0
     size: int = 84
     df: bool = True
+    device: str = ""

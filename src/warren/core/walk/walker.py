@@ -14,7 +14,7 @@ from dataclasses import replace
 from warren.core.domains import filled
 from warren.core.walk.course import Course, OnHost, OnLan, Outside, Spot
 from warren.core.walk.crossing import enter, leave
-from warren.core.walk.faults import Fault, HostDown, TunnelDown, break_host
+from warren.core.walk.faults import Chosen, Fault, HostDown, TunnelDown, agents_answer, break_host
 from warren.core.walk.gate import End, stop
 from warren.core.walk.host import HostView
 from warren.core.walk.packet import Packet, to_address
@@ -87,12 +87,23 @@ class Walker:
                 view = other.view(fault.host)
                 state, surroundings = break_host(fault, view.state, view.surroundings, view.node)
                 other._views[fault.host] = HostView(fault.host, state, surroundings, view.node, view)
+        if not any(isinstance(fault, Chosen) for fault in faults):  # what was chosen is given: no agent answers
+            for name, view in self._choosing(other, down):
+                state = agents_answer(name, view.state, faults)
+                if state is not view.state:
+                    changed.add(name)
+                    other._views[name] = HostView(name, state, view.surroundings, view.node, view)
         other._down = self._down | down
         other.tunnels = Tunnels(other.view, self.scene.owners, dict(self.scene.world.names), other._send)
         other.tunnels.down_hosts = other._down
         other.tunnels.down_tunnels = {*self.tunnels.down_tunnels, *cut}
         other.tunnels.inherit(self.tunnels, changed)
         return other
+
+    def _choosing(self, other: Walker, down: set[str]) -> list[tuple[str, HostView]]:
+        """List the hosts that have an agent with something to choose, and are not cut off themselves."""
+        names = [name for name, state in self.scene.states.items() if state.choices and name not in down]
+        return [(name, other.view(name)) for name in names]
 
     # --- a walk ------------------------------------------------------------------------------------------
 
@@ -108,6 +119,7 @@ class Walker:
             probe.dport,
             probe.size,
             df=probe.df,
+            bound=probe.device,
         )
         memory = Memory()
         there = self._go(Course(packet, probe.start), memory, 0, answering=False)

@@ -19,6 +19,7 @@ countries, lists and domains exempt from a portal goes through its exit then.
 from __future__ import annotations
 
 from warren.core.compile.firewall.exempt import country_sets
+from warren.core.compile.firewall.failover import direct_sets, exit_chains
 from warren.core.compile.firewall.forward import forward_chains
 from warren.core.compile.firewall.ingress import ingress_chains
 from warren.core.compile.firewall.leaving import leaving_chains
@@ -33,10 +34,16 @@ def lay_firewall(here: Here, name: str) -> Table:
     """Lay out the table of one network on one host."""
     return Table(
         name=name,
-        sets=named_sets(here) + country_sets(here) + name_sets(here),
+        sets=named_sets(here) + country_sets(here) + name_sets(here) + direct_sets(here),
         chains=tuple(
             chain
-            for chain in (*ingress_chains(here), *publish_chains(here), *forward_chains(here), *leaving_chains(here))
+            for chain in (
+                *ingress_chains(here),
+                *exit_chains(here),
+                *publish_chains(here),
+                *forward_chains(here),
+                *leaving_chains(here),
+            )
             if chain.rules
         ),
     )

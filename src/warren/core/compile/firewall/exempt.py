@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import dropwhile
 
+from warren.core.compile.firewall.failover import leave_directly
 from warren.core.compile.firewall.names import exempt_by_name, while_young
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
@@ -150,6 +151,7 @@ def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
     yield rule(FibType("daddr", "local"), Return())
     for family in _families(here, way):
         yield rule(to(family, near(family)), Return())
+        yield from leave_directly(here, way, family)
         if portal.only:
             yield rule(to(family, _LINK[family]), Return())
             prefixes = tuple(one for one in portal.only if not isinstance(one, SetUse) and one.version == family)

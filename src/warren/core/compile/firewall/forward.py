@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.firewall.exempt import LENT
+from warren.core.compile.firewall.failover import stays_with_exit
 from warren.core.compile.firewall.guests import guest_chains, judge_guests, to_guests
 from warren.core.compile.firewall.publish import let_in
 from warren.core.compile.firewall.sets import (
@@ -23,7 +24,7 @@ from warren.core.compile.firewall.sets import (
 )
 from warren.core.compile.firewall.sources import by_specificity, source_matches
 from warren.core.compile.here import Here
-from warren.core.compile.portals import identity
+from warren.core.compile.portals import identity, ways_of
 from warren.model.firewall import (
     OUR_MANGLE,
     Chain,
@@ -74,17 +75,20 @@ def forward_chains(here: Here) -> Iterator[Chain]:
 
 def _guard(here: Here, way: Way) -> Iterator[NftRule]:
     """Out by the exit's device or not at all; near prefixes go their own way, exceptions directly."""
-    device = here.device(way.hops[1])
+    devices = tuple(here.device(one.hops[1]) for one in ways_of(here.fabric.network, way.portal))
     for family in here.usable:
         yield rule(to(family, near(family)), Return())
-    yield rule(leaves_by(device), SAVE_PORTAL, Return())
+    if way.portal.by_agent:
+        yield from stays_with_exit(here, way)
+    else:
+        yield rule(leaves_by(*devices), SAVE_PORTAL, Return())
     for family in here.usable:
         exceptions = tuple(prefix for prefix in way.portal.exceptions if prefix.version == family)
         if exceptions:
             yield rule(to(family, exceptions), Return(), why="excepted: leaves directly")
     if way.portal.by_marks:
         yield rule(LENT, Return(), why="exempted: leaves directly")
-    yield rule(Counter(), Reject(), why=f"leaves by {device} or not at all")
+    yield rule(Counter(), Reject(), why=f"leaves by {' or '.join(devices)} or not at all")
 
 
 def _from_tunnels(here: Here) -> Iterator[NftRule]:
@@ -163,8 +167,14 @@ def exit_sources(here: Here, family: Family, *, translated: bool = False) -> tup
 def _sources_at_exit(here: Here, way: Way) -> tuple[Prefix, ...]:
     """Give the sources with which a portal's packets come to its exit: no more, or another's could leave here too.
 
-    Machines of a LAN may have addresses that the file does not know; the entry rewrites these to its own.
+    Machines of a LAN may have addresses that the file does not know; the entry rewrites these to its own. Where the
+    entry watches its exits, it asks with its own.
     """
+    asking = here.fabric.addresses(way.hops[0]) if way.portal.by_agent else ()
+    return tuple(dict.fromkeys((*asking, *_portal_sources(here, way))))
+
+
+def _portal_sources(here: Here, way: Way) -> tuple[Prefix, ...]:
     if way.addressed:
         return tuple(host_prefix(address) for address in here.chain(way))
     entry, nat = way.hops[0], way.portal.nat

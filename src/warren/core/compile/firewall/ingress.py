@@ -13,6 +13,7 @@ from warren.core.compile.firewall.exempt import (
     exempt_entering,
     exempt_own,
 )
+from warren.core.compile.firewall.failover import goes_on, own_exits
 from warren.core.compile.firewall.guests import judge_guests
 from warren.core.compile.firewall.publish import admitted
 from warren.core.compile.firewall.sets import (
@@ -32,7 +33,7 @@ from warren.core.compile.firewall.sets import (
 )
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import mac_mark
-from warren.core.compile.portals import identity
+from warren.core.compile.portals import identity, ways_of
 from warren.model.firewall import (
     DSTNAT,
     OUR_MANGLE,
@@ -120,6 +121,7 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
             Return(),
             why=f"who came by {gateway} is answered by it",
         )
+    yield from goes_on(here)
     for peer in here.dedicated:
         yield rule(came_by(here.device(peer)), Jump(_from(here, peer)), why=f"what {peer} may send")
     if here.entering:
@@ -220,8 +222,11 @@ def _output(here: Here) -> Iterator[NftRule]:
             Return(),
             why=f"who came by {gateway} is answered by it",
         )
+    if here.exits_own_traffic:
+        yield from goes_on(here)
     yield from exempt_own(here)
-    for way in here.entering:
+    yield from own_exits(here)
+    for way in (one for each in here.entering for one in ways_of(here.fabric.network, each.portal)):
         if way.portal.source.kind is PlaceKind.HOST:
             for family in way.portal.families:
                 if family in here.usable and family not in here.carried:

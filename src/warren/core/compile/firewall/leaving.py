@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from warren.core.compile.failover import mark_of
 from warren.core.compile.firewall.exempt import exempt_source
 from warren.core.compile.firewall.forward import exit_sources
 from warren.core.compile.firewall.guests import keep_source, masquerade_guests
@@ -25,7 +26,7 @@ from warren.core.compile.firewall.sets import (
 from warren.core.compile.firewall.sources import by_specificity
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import mac_mark
-from warren.core.compile.portals import identity
+from warren.core.compile.portals import identity, ways_of
 from warren.model.firewall import (
     OUR_MANGLE,
     SRCNAT,
@@ -88,6 +89,9 @@ def _postrouting(here: Here) -> Iterator[NftRule]:
         yield rule(LEAVES_ELSEWHERE, leaves_by("lo", negate=True), to(family, near(family)), Goto("far_guard"))
     if here.dedicated:
         yield rule(leaves_by(here.host.uplink), OF_PORTAL, FibType("saddr", "local"), Goto("portal_errors"))
+    for peer in here.chosen_exits:
+        of_exit = CtMark(MARK_MASK, mark_of(here, peer))
+        yield rule(leaves_by(here.host.uplink), of_exit, FibType("saddr", "local"), Goto("portal_errors"))
     for gateway in here.gateways:
         yield rule(
             leaves_by(here.host.uplink),
@@ -166,8 +170,9 @@ def _own_guard(here: Here, way: Way) -> Iterator[NftRule]:
 
 
 def _srcnat(here: Here) -> Iterator[NftRule]:
-    for way in (*by_specificity(here), *(way for _, way in _own_ways(here))):
-        yield from _portal_source(here, way)
+    for entering in (*by_specificity(here), *(way for _, way in _own_ways(here))):
+        for way in ways_of(here.fabric.network, entering.portal):
+            yield from _portal_source(here, way)
     yield from keep_source(here)
     yield from sources_of_clients(here)
     yield rule(LEAVES_BY_TUNNEL, Jump("repair"))
