@@ -9,7 +9,7 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warren.core.compare import missing, route_key, same_table
+from warren.core.compare import missing, route_key, same_but_elements, same_table
 from warren.core.diff import diff
 from warren.model import change as ch
 from warren.model.endpoint import Endpoint
@@ -142,6 +142,9 @@ class FakeKernel:
                 self.rules.remove(rule)
             case ch.PutTable(table):
                 self.tables[table.name] = table
+            case ch.PutElements(table, before):
+                assert same_but_elements(self.tables[table.name], before), "No such file or directory"
+                self.tables[table.name] = table
             case ch.DropTable(table):
                 del self.tables[table.name]
             case ch.SetSysctl(name, value, before):
@@ -218,7 +221,10 @@ def tables() -> st.SearchStrategy[tuple[Table, ...]]:
     chain = st.sampled_from(
         [Chain("forward", (), Hook("filter", "forward", -140)), Chain("a", (NftRule((), (Accept(),)),))]
     )
-    table = st.builds(lambda chains: Table("warren-net", (), tuple(chains)), st.lists(chain, unique=True, min_size=1))
+    held = st.builds(lambda them: Set("near4", SetType.IPV4, tuple(them)), subset(PREFIXES[:2]))
+    sets = st.lists(held, max_size=1).map(tuple)
+    chains = st.lists(chain, unique=True, min_size=1).map(tuple)
+    table = st.builds(lambda sets, chains: Table("warren-net", sets, chains), sets, chains)
     return st.lists(table, max_size=1).map(tuple)
 
 
@@ -320,6 +326,24 @@ def test_an_address_of_a_renumbered_lan_runs_out_and_goes_with_the_last() -> Non
 
     go(kernel, HostState("nyc", "net"), wanted)
     assert (kernel.lan_addresses, kernel.retired) == ([], [])
+
+
+def test_of_a_table_that_is_as_it_was_put_only_elements_are_exchanged() -> None:
+    """What was altered meanwhile, or has other rules, is put whole."""
+    one, other = (
+        Table("warren-net", (Set("work_4", SetType.IPV4, elements, feed="list:work"),))
+        for elements in (tuple(PREFIXES[:1]), tuple(PREFIXES[1:2]))
+    )
+    was, wanted = (HostState("nyc", "net", tables=(table,)) for table in (one, other))
+
+    (item,) = diff(wanted, was, was)
+    assert item.change == ch.PutElements(other, one) and item.rune is ch.Rune.ALTER
+    assert item.reason == "1 elements new and 1 gone in work_4"
+    (item,) = diff(wanted, was, None)
+    assert item.change == ch.PutTable(other, one)
+    ruled = replace(wanted, tables=(replace(other, chains=(Chain("a", (NftRule((), (Accept(),)),)),)),))
+    (item,) = diff(ruled, was, was)
+    assert isinstance(item.change, ch.PutTable)
 
 
 def test_what_a_service_has_learned_is_no_change() -> None:

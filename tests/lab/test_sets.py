@@ -25,7 +25,7 @@ from tests.kernel.world import Remote, a_risen_world
 from warren.core.diff import diff
 from warren.core.render.commands import commands
 from warren.core.sets import fill
-from warren.model.change import PutTable
+from warren.model.change import PutElements
 from warren.model.firewall import Table
 from warren.model.named_set import SetUse
 from warren.model.network import Network
@@ -167,12 +167,12 @@ def test_without_the_table_everything_goes_through_the_exit(tmp_path: Path) -> N
 
 
 def test_the_diff_is_one_transaction(world: Remote) -> None:
-    """A changed set is the table, put anew: nothing else is altered."""
+    """Of a changed set the elements are exchanged: nothing else is altered."""
     before: HostState = world.states["nyc"]
     (table,) = before.tables
     after = replace(before, tables=(replace(table, sets=tuple(_without_elements(table))),))
 
-    assert [type(item.change) for item in diff(after, before, before)] == [PutTable]
+    assert [type(item.change) for item in diff(after, before, before)] == [PutElements]
 
 
 def test_a_registry_file_a_network_file_and_real_packets(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from subprocess import CompletedProcess
 
 import pytest
 
-from warren.core.render.nft import render_delete, render_table
+from warren.core.render.nft import render_delete, render_elements, render_table
 from warren.core.render.nft_words import rule_text
 from warren.model import firewall as fw
-from warren.model.prefix import Family
+from warren.model.prefix import Family, Prefix, merge, prefixes_of
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "nft"
 Shell = Callable[..., "CompletedProcess[str]"]
@@ -133,6 +135,47 @@ def test_a_live_table_of_which_nothing_is_known_is_filled_again(shell: Shell) ->
 
     assert run.stderr == ""
     assert "172.16.0.0/12" in run.stdout and "10.0.0.0/8" not in run.stdout
+
+
+def dense(random: Random, family: Family) -> tuple[Prefix, ...]:
+    """Prefixes that touch each other nearly everywhere: where exchanging intervals is hardest."""
+    base = 10 << 24 if family is Family.IPV4 else 0x2400 << 112
+    starts = [base + random.randrange(2048) for _ in range(random.choice((0, 1, 20, 150)))]
+    return tuple(prefixes_of(merge((at, at + random.choice((0, 1, 2, 5, 8, 31, 100))) for at in starts), family))
+
+
+@pytest.mark.lab
+def test_exchanging_elements_leads_where_a_new_table_does(shell: Shell) -> None:
+    random = Random(5)
+    tables = [
+        fw.Table(
+            "warren-sets",
+            tuple(
+                fw.Set(f"s{family.value}", kind, dense(random, family))
+                for family, kind in ((Family.IPV4, fw.SetType.IPV4), (Family.IPV6, fw.SetType.IPV6))
+            ),
+        )
+        for _ in range(25)
+    ]
+    script = 'for text; do printf "%s" "$text" | nft -f - ; nft -s list ruleset; done'
+
+    exchanged = [render_table(tables[0])] + [render_elements(b, a) for a, b in pairwise(tables)]
+    by_elements, anew = shell(script, *exchanged), shell(script, *map(render_table, tables))
+
+    assert by_elements.stderr == anew.stderr == ""
+    assert by_elements.stdout == anew.stdout
+    assert render_elements(tables[0], tables[0]) == ""
+
+
+def test_what_stays_in_a_set_is_not_named() -> None:
+    one, other = (
+        fw.Table("t", (fw.Set("s", fw.SetType.IPV4, tuple(map(ip_network, texts))),))
+        for texts in (("9.0.0.0/24", "11.0.0.0/24"), ("9.0.0.0/24", "11.0.0.0/23"))
+    )
+
+    assert render_elements(other, one) == (
+        "delete element inet t s { 11.0.0.0/24 }\nadd element inet t s { 11.0.0.0/23 }\n"
+    )
 
 
 def test_what_can_never_match_is_left_out() -> None:
