@@ -56,6 +56,7 @@ COMMANDS: dict[str, Entry] = {
     "save": Entry("warren.cli.save:save", CONF, "Write a tunnel's present state back into its conf."),
     "strip": Entry("warren.cli.strip:strip", CONF, "Print a conf as `wg setconf` wants it."),
     "geo": Entry("warren.cli.geo:geo", MORE, "Keep the registries' files; tell a country's addresses."),
+    "dns": Entry("warren.cli.dns:dns", MORE, "Answer for names, between a domestic side and a trusted one."),
     "completion": Entry("warren.cli.completion:completion", MORE, "Print completion for bash, zsh or fish."),
 }
 
