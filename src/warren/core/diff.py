@@ -3,8 +3,10 @@
 Two guards keep portal traffic in (blueprint section 3): nft's, by ingress, and the rules with the `unreachable`
 behind every route. Guards go up first and come down last:
 
-    make     tables · consents · kernel settings · links · peers · addresses · DNS · routes · rules · services
-    unmake   services · rules · routes · addresses · peers · DNS · links · consents · kernel settings · flows · tables
+    make     tables · consents · LANs' devices · kernel settings · links · peers · addresses · DNS · routes · rules ·
+             services
+    unmake   services · rules · routes · addresses · peers · DNS · links · LANs' devices · consents · kernel settings ·
+             flows · tables
 
 A declared field is compared. A learned one, a peer's endpoint, is written when the peer is made, when none was
 ever learned, or when the *declared* endpoint is not the one of the state applied before. Elements of live sets are
@@ -45,6 +47,7 @@ from warren.model.change import (
     DropAddress,
     DropConsent,
     DropDns,
+    DropLanLink,
     DropLink,
     DropPeer,
     DropRoute,
@@ -54,6 +57,7 @@ from warren.model.change import (
     Forget,
     Item,
     PutElements,
+    PutLanLink,
     PutPeer,
     PutService,
     PutTable,
@@ -66,7 +70,7 @@ from warren.model.change import (
 )
 from warren.model.endpoint import Endpoint
 from warren.model.prefix import Interface, Prefix
-from warren.model.state import HostState, Peer, Route, RouteKind, Rule, WgInterface
+from warren.model.state import HostState, LinkKind, Peer, Route, RouteKind, Rule, WgInterface
 
 _MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, PutElements, DropTable)
 
@@ -102,13 +106,13 @@ def rune_of(change: Change) -> Rune:
     match change:
         case DropLink() | DropAddress() | DropPeer() | DropRoute() | DropRule() | DropTable() | DropConsent():
             return Rune.DROP
-        case DropDns() | Forget() | DropService():
+        case DropDns() | Forget() | DropService() | DropLanLink():
             return Rune.DROP
         case SetLink() | RunHook() | RetireAddress() | PutElements():
             return Rune.ALTER
         case SetSysctl():
             return Rune.ALTER if change.before else Rune.ADD
-        case PutPeer() | PutTable() | PutService():
+        case PutPeer() | PutTable() | PutService() | PutLanLink():
             return Rune.ADD if change.before is None else Rune.ALTER
         case AddRoute():
             return Rune.ADD if change.replaces is None else Rune.ALTER
@@ -145,6 +149,7 @@ class _Diff:
             yield from self._hooks("PreDown", hooks.pre_down, gone)
         yield from self._tables()
         yield from (AddConsent(rule) for rule in missing(self.desired.consents, self.observed.consents))
+        yield from self._lan_links()
         yield from self._sysctls(of_devices=False)
         yield from (DropRoute(route) for route in self.observed.routes if route.device in early_names)
         yield from (DropDns(config) for config in self.observed.dns if config.device in early_names)
@@ -195,6 +200,8 @@ class _Diff:
             if config.device not in devices and config.device not in early_names
         )
         yield from (DropLink(interface.name, self.observed.backend) for interface in late)
+        kept_links = {link.name for link in self.desired.lan_links}
+        yield from (DropLanLink(link) for link in self.observed.lan_links[::-1] if link.name not in kept_links)
         yield from (DropConsent(rule) for rule in missing(self.observed.consents, self.desired.consents))
         yield from self._restores({interface.name for interface in gone})
         yield from self._forgets()
@@ -245,6 +252,18 @@ class _Diff:
             if found == ours.get(name, found) and set_along(name, put_back) != value:
                 put_back[name] = value
                 yield SetSysctl(name, value, found)
+
+    def _lan_links(self) -> Iterator[Change]:
+        """Make and raise LANs' devices. A bridge is altered in place; what becomes another VLAN is made anew."""
+        present = {link.name: link for link in self.observed.lan_links}
+        for link in self.desired.lan_links:
+            found = present.get(link.name)
+            if found == link:
+                continue
+            if found is not None and (found.kind is not LinkKind.BRIDGE or link.kind is not LinkKind.BRIDGE):
+                yield DropLanLink(found)
+                found = None
+            yield PutLanLink(link, found)
 
     def _services(self) -> Iterator[Change]:
         """Start what does not run; start anew what runs with another configuration. What it learned is not compared."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ipaddress import ip_interface, ip_network
 from itertools import chain
 
+from warren.core.leases import fixed_address, is_leased
 from warren.model.host import Lan
 from warren.model.mapped import address_moved
 from warren.model.network import Network
@@ -31,14 +32,19 @@ def lan_clients(network: Network) -> Iterator[Client]:
             numbers = _Numbers(lan, [place.prefix for place in places if place.prefix])
             gateways = tuple(address.ip for address in lan.addresses)
             gateways += tuple(address.ip for address in lan.delegated)
-            learned = tuple(address.network for address in lan.delegated)
+            announced = [address for address in lan.addresses if lan.ra and address.version == 6]
+            learned = tuple(address.network for address in (*lan.delegated, *announced))
             for place in (Place(PlaceKind.LAN, host.name, lan.name), *places):
-                addresses = numbers.take(place.prefix)
                 mac = place.mac or next(fresh)
+                fixed = fixed_address(lan, mac)
+                addresses = numbers.take(place.prefix if fixed is None else ip_network(fixed.ip))
                 told = tuple(_in(prefix, place) for prefix in learned if _names_one_of(prefix, place))
                 heard = tuple(prefix for prefix in learned if not _names_one_of(prefix, place))
+                addresses = tuple(one for one in addresses if one.network not in learned)
                 own = (*told, *(by_mac(prefix, mac) for prefix in heard))
-                yield Client(str(place), host.name, lan.name, mac, (*own, *addresses), gateways, lan.mapped, heard)
+                leased = next((one for one in addresses if is_leased(lan, one)), None)
+                whole = (*own, *addresses)
+                yield Client(str(place), host.name, lan.name, mac, whole, gateways, lan.mapped, heard, leased)
 
 
 def _names_one_of(prefix: Prefix, place: Place) -> bool:
@@ -89,6 +95,7 @@ class _Numbers:
         self.named = named
         self.taken = {address.ip for address in lan.addresses}
         self.taken.update(prefix.network_address for prefix in named if prefix.num_addresses == 1)
+        self.taken.update(one.address for one in (lan.dhcp.static if lan.dhcp is not None else ()))
 
     def take(self, wanted: Prefix | None) -> tuple[Interface, ...]:
         """Take an address in each prefix of the LAN, in `wanted` for that family; a full LAN gives none."""

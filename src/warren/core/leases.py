@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface
 
 from warren.model.host import Lan
+from warren.model.prefix import Interface
 
 FIRST = 100  # number of the first address, where a subnet has room for it
 SPARE = 6  # of a subnet with room, the last addresses that are left, the broadcast's included
@@ -43,3 +44,20 @@ def leases(lan: Lan) -> int:
     ends = pool(lan)
     static = len(lan.dhcp.static) if lan.dhcp is not None else 0
     return int(ends[1]) - int(ends[0]) + 1 + static if ends is not None else static
+
+
+def fixed_address(lan: Lan, mac: str) -> IPv4Interface | None:
+    """Give the address that a machine always gets; None if it gets any."""
+    router = leased_subnet(lan)
+    for one in lan.dhcp.static if lan.dhcp is not None and router is not None else ():
+        if one.mac == mac.lower() and isinstance(one.address, IPv4Address) and router is not None:
+            return IPv4Interface((one.address, router.network.prefixlen))
+    return None
+
+
+def is_leased(lan: Lan, address: Interface) -> bool:
+    """Say whether a machine gets this address by asking for it; any other was set by hand."""
+    ends = pool(lan)
+    if lan.dhcp is None or ends is None or not isinstance(address, IPv4Interface):
+        return False
+    return ends[0] <= address.ip <= ends[1] or any(one.address == address.ip for one in lan.dhcp.static)

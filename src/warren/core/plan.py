@@ -32,6 +32,7 @@ from warren.model.change import (
     DropAddress,
     DropConsent,
     DropDns,
+    DropLanLink,
     DropLink,
     DropPeer,
     DropRoute,
@@ -43,6 +44,7 @@ from warren.model.change import (
     Obstacle,
     Plan,
     PutElements,
+    PutLanLink,
     PutPeer,
     PutService,
     PutTable,
@@ -64,6 +66,7 @@ WIDE = 72  # columns for what is changed; the reason stands behind
 _GROUPS: dict[str, tuple[type, ...]] = {
     "firewall": (PutTable, PutElements, DropTable, AddConsent, DropConsent),
     "kernel settings": (SetSysctl,),
+    "LANs": (PutLanLink, DropLanLink),
     "tunnels": (AddLink, SetLink, DropLink, PutPeer, DropPeer),
     "addresses": (AddAddress, DropAddress, RetireAddress),
     "names": (SetDns, DropDns),
@@ -80,6 +83,8 @@ _KINDS = {
     AddAddress: "add-address",
     DropAddress: "remove-address",
     RetireAddress: "retire-address",
+    PutLanLink: "put-lan-link",
+    DropLanLink: "remove-lan-link",
     PutService: "put-service",
     DropService: "remove-service",
     PutPeer: "put-peer",
@@ -190,6 +195,8 @@ def subject(change: Change) -> str:
             return route_words(change.route).removesuffix(" proto 77")
         case AddRule() | DropRule():
             return f"{change.rule.family.word} {rule_words(change.rule).removesuffix(' protocol 77')}"
+        case PutLanLink() | DropLanLink():
+            return f"device {change.link.name}"
         case PutService() | DropService():
             return f"{change.service.program} ({change.service.name})"
         case SetDns() | DropDns():

@@ -20,6 +20,7 @@ from warren.model.change import (
     DropAddress,
     DropConsent,
     DropDns,
+    DropLanLink,
     DropLink,
     DropPeer,
     DropRoute,
@@ -28,6 +29,7 @@ from warren.model.change import (
     DropTable,
     Forget,
     PutElements,
+    PutLanLink,
     PutPeer,
     PutService,
     PutTable,
@@ -47,6 +49,8 @@ from warren.model.state import (
     UPLINK_MARK,
     Action,
     HostState,
+    LanLink,
+    LinkKind,
     Peer,
     Route,
     RouteKind,
@@ -55,6 +59,12 @@ from warren.model.state import (
 )
 
 NO_LONGER = "no longer asked for"
+
+
+def _lan_link_reason(link: LanLink) -> str:
+    if link.kind is LinkKind.VLAN:
+        return f"a LAN that is VLAN {link.id} of {link.of}"
+    return f"a LAN across {', '.join(link.ports)}" if link.ports else "a LAN's device must be up"
 
 
 class Reasons:
@@ -104,7 +114,7 @@ class Reasons:
             case DropLink():
                 return NO_LONGER
             case AddAddress() if change.device not in self._interfaces:
-                return f"this host is the router of what is delegated to {change.device}"
+                return f"this host is the router of {change.device}"
             case AddAddress():
                 return f"this host's address in the tunnels of {change.device}"
             case DropAddress():
@@ -116,6 +126,12 @@ class Reasons:
             case PutService():
                 return f"{change.service.why}: its configuration is another one"
             case DropService():
+                return NO_LONGER
+            case PutLanLink():
+                return _lan_link_reason(change.link)
+            case DropLanLink() if change.link.kind is LinkKind.RAISED:
+                return "it was down before"
+            case DropLanLink():
                 return NO_LONGER
             case AddRoute():
                 return self._route_reason(change.route) + _instead(change)

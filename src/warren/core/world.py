@@ -86,7 +86,7 @@ def surroundings_of(world: World, network: Network, host: str, backend: Backend 
     lans = wanted.lans if wanted is not None else ()
     attachment = node.attachment
     uplink = Link(node.uplink, attachment.mtu, "veth", addresses=attachment.addresses)
-    links = [uplink, *(Link(lan.name, 1500, "veth", addresses=lan.addresses) for lan in lans)]
+    links = [uplink, *(link for lan in lans for link in _lan_links(lan))]
     routes = [
         _connected(link.name, address)
         for link in links
@@ -99,11 +99,17 @@ def surroundings_of(world: World, network: Network, host: str, backend: Backend 
     return Surroundings(
         links=tuple(links),
         routes=tuple(routes),
-        sysctls=tuple(_sysctls_of(node.uplink, lans)),
+        sysctls=tuple(_sysctls_of(links, lans)),
         backend=backend,
         listeners=(SSHD,),
         names=world.names,
     )
+
+
+def _lan_links(lan: Lan) -> Iterator[Link]:
+    """Give what is there of a LAN before warren comes: its device, or what warren makes one of."""
+    for device in lan.bridge or (() if lan.vlan else (lan.name,)):
+        yield Link(device, 1500, "veth", addresses=() if lan.given else lan.addresses)
 
 
 def _connected(device: str, address: Interface) -> Route:
@@ -113,7 +119,7 @@ def _connected(device: str, address: Interface) -> Route:
     return Route(address.network, MAIN, device, metric=256, protocol="kernel")
 
 
-def _sysctls_of(uplink: str, lans: tuple[Lan, ...]) -> Iterator[Sysctl]:
+def _sysctls_of(links: list[Link], lans: tuple[Lan, ...]) -> Iterator[Sysctl]:
     """A router already forwards for its LANs; the strict reverse-path filter is the one that is hard to please."""
     forwards = "1" if lans else "0"
     yield Sysctl("net.ipv4.ip_forward", forwards)
@@ -121,7 +127,7 @@ def _sysctls_of(uplink: str, lans: tuple[Lan, ...]) -> Iterator[Sysctl]:
     yield Sysctl("net.ipv4.conf.all.rp_filter", "0")
     yield Sysctl("net.ipv4.conf.default.rp_filter", "1")
     yield Sysctl("net.ipv4.conf.all.src_valid_mark", "0")
-    for device in (uplink, *(lan.name for lan in lans)):
+    for device in (link.name for link in links):
         yield Sysctl(f"net.ipv4.conf.{device.replace('.', '/')}.rp_filter", "1")
         yield Sysctl(f"net.ipv6.conf.{device.replace('.', '/')}.accept_ra", "0")
 

@@ -12,15 +12,17 @@ from warren.lab.spaces import LabError, Spaces
 from warren.lab.topology import Wiring
 
 WIREGUARD_SOCKETS = "/run/wireguard"
+PRIVATE = (WIREGUARD_SOCKETS, "/run/avahi-daemon")  # avahi runs once wherever it can write here
 TUNNELLED = ("host.", "device.")  # spaces that have WireGuard
 
 
 def build(plan: Wiring) -> Spaces:
     """Make every space of the plan with all that is in it; LabError says what could not be made."""
-    Path(WIREGUARD_SOCKETS).mkdir(parents=True, exist_ok=True)
+    for directory in PRIVATE:
+        Path(directory).mkdir(parents=True, exist_ok=True)
     spaces = Spaces()
     for name in plan.spaces:
-        spaces.make(name, private=(WIREGUARD_SOCKETS,) if name.startswith(TUNNELLED) else ())
+        spaces.make(name, private=PRIVATE if name.startswith(TUNNELLED) else ())
         write_sysctls(spaces, name, plan.sysctls[name])
     spaces.run_each({"": (("ip", "-batch", "-"), "\n".join(_cables(plan, spaces)))})
     spaces.run_each({name: (("ip", "-batch", "-"), "\n".join(lines)) for name, lines in plan.commands.items()})

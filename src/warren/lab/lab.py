@@ -21,6 +21,7 @@ from warren.lab.build import build
 from warren.lab.devices import connector
 from warren.lab.keys import with_fresh_keys, write_keys
 from warren.lab.learn import await_learned, learners_of
+from warren.lab.lease import take_leases
 from warren.lab.questions import Questions
 from warren.lab.service import Services
 from warren.lab.sight import Eye, Sighting, show_to_eyes
@@ -35,6 +36,7 @@ from warren.lab.topology import (
     machine_space,
     wire,
 )
+from warren.lab.wired import wired
 from warren.lab.works import Works, applier, nudge, on_each
 from warren.model.lock import Lock
 from warren.model.network import Network
@@ -102,8 +104,9 @@ class Lab:
                         nudge(self.lock.by_name[peer].addresses[0])
 
     def let_learn(self) -> None:
-        """Wait until the machines on LANs have heard what is announced there; LabError if one hears nothing."""
-        everybody = ((client_space(self.world, client), client) for client in self.world.clients)
+        """Wait until the machines on LANs have been given and told what they are to have; LabError if one has not."""
+        everybody = [(client_space(self.world, client), client) for client in self.world.clients]
+        take_leases(self.spaces, {space: client for space, client in everybody if client.leased is not None})
         await_learned(self.spaces, learners_of(everybody), self.wait, PATIENCE)
 
     def open_eyes(self) -> None:
@@ -242,7 +245,7 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     backend = detect()
     require(backend)
     _refuse_forwards(network)
-    keyed, files = with_fresh_keys(network)
+    keyed, files = with_fresh_keys(wired(network))
     complete = allot(keyed, lock or Lock())
     keyed = grant(settled(keyed, complete), complete)
     world = place_world(keyed, complete)

@@ -184,23 +184,27 @@ def _via(where: Attachment, version: int) -> Address:
 
 def _lay_lan(plan: Wiring, world: World, number: int, host: str, lan: Lan, members: list[Client]) -> None:
     """Join a LAN's device with its clients: one by a cable, several by a bridge in a space of their own."""
-    plan.commands[host] += [f"link set {lan.name} up", *_address(lan.name, lan.addresses)]
-    alone = len(members) == 1
+    device, *unused = lan.bridge or (lan.name,)
+    plan.commands[host] += [f"link set {device} up", *([] if lan.given else _address(lan.name, lan.addresses))]
+    alone = len(members) == 1 and not unused
     if not alone:
         if SWITCH not in plan.spaces:
             _add_space(plan, SWITCH, {})
         plan.commands[SWITCH] += [f"link add l{number} type bridge", f"link set l{number} up"]
-        plan.cables.append(Cable((host, SWITCH), (lan.name, f"l{number}h")))
+        plan.cables.append(Cable((host, SWITCH), (device, f"l{number}h")))
         plan.commands[SWITCH].append(f"link set l{number}h master l{number} up")
+        for at, port in enumerate(unused):  # leads nowhere: a second way to the switch would be a loop
+            plan.cables.append(Cable((host, SWITCH), (port, f"l{number}u{at}")))
     for at, client in enumerate(members):
         space = client_space(world, client)
         _add_space(plan, space, LEARNER if client.learned else {})
         if alone:
-            plan.cables.append(Cable((host, space), (lan.name, "eth0"), mac=client.mac))
+            plan.cables.append(Cable((host, space), (device, "eth0"), mac=client.mac))
         else:
             plan.cables.append(Cable((SWITCH, space), (f"l{number}c{at}", "eth0"), mac=client.mac))
             plan.commands[SWITCH].append(f"link set l{number}c{at} master l{number} up")
-        told = tuple(address for address in client.addresses if address.network not in client.learned)
+        asked = (client.leased,) if client.leased is not None else ()
+        told = tuple(one for one in client.addresses if one.network not in client.learned and one not in asked)
         plan.commands[space] += ["link set eth0 up", *_address("eth0", told)]
         # Who hears advertisements hears of the way out by them, too.
         families = {address.version for address in told} - ({6} if client.learned else set())

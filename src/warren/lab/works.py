@@ -77,7 +77,6 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
     # Loaded before the workers are copied.
     from warren.core.compile import compile_host
     from warren.core.compile.publishes import gateway_names
-    from warren.model.key import SecretRef
     from warren.sys import prepare
     from warren.sys.apply import apply
     from warren.sys.machine import Machine
@@ -90,8 +89,10 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
         view = machine.view(network.name)
         surroundings = survey(
             view.journal.devices(),
+            lan_links=view.journal.lan_links(),
+            lan_addresses=view.journal.lan_addresses(),
             ledger=view.register.ledger(network.name),
-            secrets=[SecretRef(path) for _, path in network.by_name[host].psk],
+            secrets=prepare.secrets_of(network.by_name[host]),
             names=gateway_names(network, host),
         )
         desired = compile_host(network, lock, host, surroundings)

@@ -12,7 +12,18 @@ from enum import StrEnum
 from warren.model.firewall import Table
 from warren.model.key import SecretRef
 from warren.model.prefix import Interface
-from warren.model.state import Backend, ConsentRule, DnsConfig, ForgetFlows, Peer, Route, Rule, Service, WgInterface
+from warren.model.state import (
+    Backend,
+    ConsentRule,
+    DnsConfig,
+    ForgetFlows,
+    LanLink,
+    Peer,
+    Route,
+    Rule,
+    Service,
+    WgInterface,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,21 @@ class RetireAddress:
 
     device: str
     address: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class PutLanLink:
+    """Make or bring up a device of a LAN's, or alter a bridge's ports (`before` set)."""
+
+    link: LanLink
+    before: LanLink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropLanLink:
+    """Remove a device that we made for a LAN, or let one down again that we brought up."""
+
+    link: LanLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +236,8 @@ Change = (
     | AddAddress
     | DropAddress
     | RetireAddress
+    | PutLanLink
+    | DropLanLink
     | PutService
     | DropService
     | PutPeer

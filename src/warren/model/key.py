@@ -43,11 +43,12 @@ class SecretRef:
     """Where a secret lies on the host that needs it; never the secret.
 
     `path` is a file that holds the key alone or, with `conf_key` set, a wg-quick file and the place in it:
-    `PrivateKey`, or `PresharedKey <public key>`.
+    `PrivateKey`, or `PresharedKey <public key>`. With `passphrase` it holds a hotspot's passphrase and no key.
     """
 
     path: str
     conf_key: str = ""
+    passphrase: bool = False
 
 
 def fingerprint(secret: bytes) -> str:

@@ -190,9 +190,28 @@ class DnsConfig:
     search: tuple[str, ...]
 
 
+class LinkKind(StrEnum):
+    """What warren does with a LAN's device: it only brings it up, or it makes it."""
+
+    RAISED = "raised"
+    BRIDGE = "bridge"
+    VLAN = "vlan"
+
+
+@dataclass(frozen=True, slots=True)
+class LanLink:
+    """A device of a LAN's that warren brings up, or makes: VLAN `id` of `of`, or a bridge of `ports` (sorted)."""
+
+    name: str
+    kind: LinkKind
+    of: str = ""
+    id: int = 0
+    ports: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class LanAddress:
-    """An address of warren's on a device that is not its own: a router's, of a prefix delegated to a LAN."""
+    """An address of warren's on a LAN: a router's, of a LAN that it serves or of a prefix delegated to one."""
 
     device: str
     address: Interface
@@ -205,6 +224,8 @@ class Program(StrEnum):
     NDPPD = "ndppd"
     KEA = "kea-dhcp6"
     SHELL = "sh"
+    HOSTAPD = "hostapd"
+    AVAHI = "avahi-daemon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +236,7 @@ class Service:
     `config` includes as `@live@`, written when the service is made and then left to the agent. `announces` and
     `answers` say what the texts mean to a packet: prefixes that routers' advertisements tell of, and prefixes whose
     addresses neighbour discovery is answered for. Below `routes` it makes routes of its own in table main, which go
-    with it. `why` is for people.
+    with it. `secret` is put where the text has `@secret:0@`. `why` is for people.
     """
 
     name: str
@@ -226,6 +247,7 @@ class Service:
     answers: tuple[Prefix, ...] = ()
     routes: tuple[Prefix, ...] = ()
     why: str = ""
+    secret: SecretRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +301,7 @@ class HostState:
     services: tuple[Service, ...] = ()
     names: tuple[NameSets, ...] = ()
     choices: tuple[Choice, ...] = ()
+    lan_links: tuple[LanLink, ...] = ()
 
     def interface(self, name: str) -> WgInterface:
         """Find one of our devices; KeyError if it is not ours."""
@@ -286,6 +309,11 @@ class HostState:
             if interface.name == name:
                 return interface
         raise KeyError(name)
+
+    @property
+    def made_links(self) -> tuple[LanLink, ...]:
+        """The LANs' devices that are there because warren makes them."""
+        return tuple(link for link in self.lan_links if link.kind is not LinkKind.RAISED)
 
     @property
     def is_conf(self) -> bool:

@@ -70,7 +70,8 @@ class Client:
     """A machine on a LAN; its gateways are the host's own addresses there.
 
     `maps` are its LAN's: by them other hosts know it under another address than its own.
-    What it has of `learned` prefixes, and the router it sends by, it was told by an advertisement (RFC 4862).
+    What it has of `learned` prefixes, and the router it sends by, it was told by an advertisement (RFC 4862); `leased`
+    is the address that it gets, with its router, by DHCP (RFC 2131).
     """
 
     name: str
@@ -81,6 +82,7 @@ class Client:
     gateways: tuple[Address, ...]
     maps: tuple[MappedPrefix, ...] = ()
     learned: tuple[Prefix, ...] = ()
+    leased: Interface | None = None
 
     def address(self, family: Family) -> Address | None:
         """Give the client's address of a family, a global one before others."""

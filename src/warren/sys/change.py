@@ -16,7 +16,7 @@ from warren.core.dialled import as_reached, names_in, with_addresses
 from warren.core.diff import diff
 from warren.core.render.commands import commands
 from warren.core.render.services import Tools
-from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, SetSysctl
+from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, PutLanLink, SetSysctl
 from warren.model.endpoint import Endpoint
 from warren.model.state import Hooks, HostState, LanAddress
 from warren.sys import confirm, ip, journal, nft, register, sysctl
@@ -166,11 +166,18 @@ class Change:
     def _refuse_foreign(self, items: tuple[Item, ...]) -> None:
         """Refuse to make a device whose name somebody else's has."""
         new = {item.change.interface.name for item in items if isinstance(item.change, AddLink)}
+        made = {link.name for link in self.view.desired.made_links} if self.view.desired else set()
+        new |= {
+            item.change.link.name
+            for item in items
+            if isinstance(item.change, PutLanLink) and item.change.before is None and item.change.link.name in made
+        }
         taken = sorted(new & {link.name for link in ip.links(self.machine.read)}) if new else []
         if taken:
             raise HostError(
                 f"{', '.join(taken)} is there already, and not warren's",
-                f"If it is left over, remove it: `ip link del {taken[0]}`. Else give the network another name.",
+                f"If it is left over, remove it: `ip link del {taken[0]}`. Else give the network another name, or take "
+                "`vlan:` or `bridge:` out where the device is made by somebody else.",
             )
 
     def _remember(self, desired: HostState, file: str) -> None:
@@ -279,4 +286,4 @@ class Change:
 def holds_anything(state: HostState) -> bool:
     """Say whether anything of an owner is on the host in this state."""
     made = (state.interfaces, state.routes, state.rules, state.tables, state.sysctls, state.consents, state.dns)
-    return any((*made, state.lan_addresses, state.retired, state.services))
+    return any((*made, state.lan_addresses, state.retired, state.services, state.lan_links))

@@ -47,7 +47,10 @@ _V6_METRIC = 1024  # what IPv6 gives a route without one; 0 in our model
 
 @dataclass(frozen=True, slots=True)
 class LinkSeen:
-    """One device as the kernel has it; `kind` is `wireguard`, `tun`, `veth`, …, or empty for hardware."""
+    """One device as the kernel has it; `kind` is `wireguard`, `tun`, `veth`, …, or empty for hardware.
+
+    `master` is the bridge that it is a port of; a VLAN has its number and the device that it is `of`.
+    """
 
     name: str
     kind: str
@@ -55,6 +58,9 @@ class LinkSeen:
     up: bool
     mac: str
     addresses: tuple[Interface, ...]
+    master: str = ""
+    of: str = ""
+    vlan: int = 0
     running_out: tuple[Interface, ...] = ()  # of these, those whose lifetime ends: nothing begins with them any more
 
     @property
@@ -116,6 +122,10 @@ def _json(run: Run, *words: str) -> list[dict[str, Any]]:
     return [entry for entry in listed if entry]
 
 
+def _is_vlan(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("linkinfo", {}).get("info_kind") == "vlan")
+
+
 def _link(entry: dict[str, Any]) -> LinkSeen:
     listed = [each for each in entry.get("addr_info", ()) if "local" in each]
     addresses = [ip_interface(f"{each['local']}/{each['prefixlen']}") for each in listed]
@@ -126,6 +136,9 @@ def _link(entry: dict[str, Any]) -> LinkSeen:
         up="UP" in entry.get("flags", ()),
         mac=entry.get("address", "") if "LOOPBACK" not in entry.get("flags", ()) else "",
         addresses=tuple(addresses),
+        master=entry.get("master", ""),
+        of=entry.get("link") or "",
+        vlan=entry.get("linkinfo", {}).get("info_data", {}).get("id", 0) if _is_vlan(entry) else 0,
         running_out=tuple(
             address
             for address, each in zip(addresses, listed, strict=True)

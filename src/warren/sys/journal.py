@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2s
 from pathlib import Path
 
-from warren.model.state import HostState
+from warren.model.state import HostState, LanAddress, LanLink
 from warren.sys.codec import CodecError, decode, encode
 from warren.sys.store import Store, damaged, kernel_id, to_text
 
@@ -60,6 +60,14 @@ class Journal:
     def devices(self) -> frozenset[str]:
         """Name the devices that may be ours."""
         return frozenset(interface.name for state in self.states() for interface in state.interfaces)
+
+    def lan_links(self) -> tuple[LanLink, ...]:
+        """List the LANs' devices that we may have made or brought up."""
+        return tuple(dict.fromkeys(link for state in self.states() for link in state.lan_links))
+
+    def lan_addresses(self) -> frozenset[LanAddress]:
+        """Give the addresses on LANs that may be ours."""
+        return frozenset(given for state in self.states() for given in (*state.lan_addresses, *state.retired))
 
 
 @dataclass(frozen=True, slots=True)

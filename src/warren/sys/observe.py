@@ -26,6 +26,8 @@ from warren.model.state import (
     Backend,
     HostState,
     LanAddress,
+    LanLink,
+    LinkKind,
     Peer,
     Route,
     Rule,
@@ -82,6 +84,7 @@ def observe(view: View, run: Run = run) -> HostState:
         lan_addresses=_lan_addresses(view, links, running_out=False),
         retired=_lan_addresses(view, links, running_out=True),
         services=services.running(view.hints, view.owner, view.services, run),
+        lan_links=_lan_links(view, links),
     )
 
 
@@ -157,6 +160,31 @@ def _lan_addresses(view: View, links: Mapping[str, ip.LinkSeen], *, running_out:
         and given.device in links
         and given.address in (links[given.device].running_out if running_out else links[given.device].lasting)
     )
+
+
+def _lan_links(view: View, links: Mapping[str, ip.LinkSeen]) -> tuple[LanLink, ...]:
+    """Find LANs' devices that we have made, by name and kind, and those we have brought up: both as the journal knows.
+
+    Of a bridge's ports only those count that some state of ours names: others may add theirs.
+    """
+    known = {link.name for link in view.journal.lan_links()}
+    theirs = {link.name for journal in view.others for link in journal.lan_links()}
+    named = {link.name: link for state in reversed(view.hints) for link in state.lan_links}
+    ports = {port for state in view.hints for link in state.lan_links for port in link.ports}
+    found = []
+    for name, link in named.items():
+        seen = links.get(name)
+        if seen is None or name not in known or name in theirs:
+            continue
+        if link.kind is LinkKind.RAISED and seen.up:
+            found.append(LanLink(name, link.kind))
+        elif link.kind is LinkKind.VLAN and seen.kind == "vlan":
+            found.append(LanLink(name, link.kind, of=seen.of, id=seen.vlan))
+        elif link.kind is LinkKind.BRIDGE and seen.kind == "bridge":
+            held = (port.name for port in links.values() if port.master == name and port.name in ports)
+            found.append(LanLink(name, link.kind, ports=tuple(sorted(held))))
+    order = tuple(LinkKind)
+    return tuple(sorted(found, key=lambda link: (order.index(link.kind), link.name)))
 
 
 # --- routes and rules ----------------------------------------------------------------------------------------

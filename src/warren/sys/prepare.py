@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from warren.core.compile import compile_host, ledger_needs
 from warren.core.compile.publishes import gateway_names
+from warren.core.compile.radio import passphrase
 from warren.core.plan import make_plan
 from warren.model.change import Obstacle, Plan
 from warren.model.host import Host
@@ -28,6 +29,7 @@ from warren.sys.machine import Machine
 from warren.sys.observe import View, observe
 from warren.sys.privilege import require_net_admin
 from warren.sys.run import Run
+from warren.sys.secret import read_secrets
 from warren.sys.survey import survey
 from warren.sys.udp import ports_in_use
 
@@ -94,10 +96,13 @@ def prepare(network: Network, lock: Lock, host: str, machine: Machine) -> Prepar
     view = replace(view, register=given)
     ours = network.by_name[host]
     _check_key(ours, machine)
+    read_secrets([passphrase(lan.wifi) for lan in ours.lans if lan.wifi is not None])
     surroundings = survey(
         view.journal.devices(),
+        lan_links=view.journal.lan_links(),
+        lan_addresses=view.journal.lan_addresses(),
         ledger=given.ledger(network.name),
-        secrets=[SecretRef(path) for _, path in ours.psk],
+        secrets=secrets_of(ours),
         names=gateway_names(network, host),
         run=machine.read,
     )
@@ -123,6 +128,12 @@ def _rooted(network: Network, name: str) -> Network:
     if rooted == host:
         return network
     return replace(network, hosts=tuple(rooted if one is host else one for one in network.hosts))
+
+
+def secrets_of(host: Host) -> list[SecretRef]:
+    """List the secrets of a host's that are compared by their fingerprints."""
+    keys = [SecretRef(path) for _, path in host.psk]
+    return keys + [passphrase(lan.wifi) for lan in host.lans if lan.wifi is not None]
 
 
 def _check_key(host: Host, machine: Machine) -> None:

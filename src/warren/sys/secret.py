@@ -5,6 +5,8 @@ A SecretRef names a file that holds the key alone, or a wg-quick conf and a plac
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Sequence
 
 from warren.core.conf.lines import decode, lines_of
@@ -25,6 +27,9 @@ def read_secrets(refs: Sequence[SecretRef]) -> list[str]:
     confs = {path: _keys_of_conf(texts[path]) for path in {ref.path for ref in refs if ref.conf_key}}
     found = []
     for ref in refs:
+        if ref.passphrase:
+            found.append(_passphrase(ref.path, texts[ref.path]))
+            continue
         key = confs[ref.path].get(ref.conf_key) if ref.conf_key else texts[ref.path].strip()
         if key is None:
             wanted, _, peer = ref.conf_key.partition(" ")
@@ -52,6 +57,20 @@ def _text(path: str) -> str:
         ) from None
 
 
+def _passphrase(path: str, text: str) -> str:
+    """Check a hotspot's passphrase: 8 to 63 characters of ASCII that can be seen (IEEE 802.11-2020, annex J.4)."""
+    remedy = f"Put it alone into the first line, for instance: (umask 077; openssl rand -base64 15 > {path})"
+    mode = os.stat(path).st_mode
+    if mode & 0o077:
+        raise HostError(f"{path} can be read by others (mode {mode & 0o777:04o})", f"chmod 600 {path}")
+    words = text.removesuffix("\n").removesuffix("\r")
+    if not all(" " <= char <= "~" for char in words):
+        raise HostError(f"the passphrase in {path} has other characters than those of ASCII that can be seen", remedy)
+    if not 8 <= len(words) <= 63:
+        raise HostError(f"the passphrase in {path} has {len(words)} characters, and 8 to 63 are allowed", remedy)
+    return words
+
+
 def fingerprints(refs: Iterable[SecretRef]) -> tuple[tuple[str, str], ...]:
     """Pair each secret that can be read, named as in `Surroundings.secrets`, with its fingerprint."""
     found: dict[str, str] = {}
@@ -60,10 +79,17 @@ def fingerprints(refs: Iterable[SecretRef]) -> tuple[tuple[str, str], ...]:
         if name in found:
             continue
         try:
-            found[name] = fingerprint(decode_key(read_secret(ref)))
+            secret = read_secret(ref)
+            found[name] = _guarded(secret, name) if ref.passphrase else fingerprint(decode_key(secret))
         except HostError:
             continue  # who needs it says so: apply reads it again, and then it is an error
     return tuple(sorted(found.items()))
+
+
+def _guarded(passphrase: str, salt: str) -> str:
+    """Tell two passphrases apart, slowly: people choose them, and a quick digest could be guessed at."""
+    digest = hashlib.scrypt(passphrase.encode(), salt=salt.encode(), n=1 << 14, r=8, p=1, dklen=8)
+    return digest.hex()
 
 
 def secret_name(ref: SecretRef) -> str:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from warren.model.endpoint import Endpoint
 from warren.model.key import SecretRef
 from warren.model.prefix import FAMILIES
-from warren.model.state import PROTOCOL, Route, Rule, Sysctl
+from warren.model.state import PROTOCOL, LanAddress, LanLink, LinkKind, Route, Rule, Sysctl
 from warren.model.surroundings import Ledger, Link, Surroundings
 from warren.sys import backend, foreign, ip, networkd, secret, sockets, sysctl
 from warren.sys.endpoints import look_up
@@ -20,18 +20,32 @@ _GLOBAL = ("net.ipv4.ip_forward", "net.ipv4.conf.all.src_valid_mark", "net.ipv6.
 def survey(
     ours: Collection[str] = (),
     *,
+    lan_links: Iterable[LanLink] = (),
+    lan_addresses: Collection[LanAddress] = (),
     ledger: Ledger | None = None,
     secrets: Iterable[SecretRef] = (),
     names: Iterable[Endpoint] = (),
     run: Run = run,
 ) -> Surroundings:
-    """Read everything that is not ours; `ours` names warren's devices of this owner.
+    """Read everything that is not ours; `ours` names warren's devices of this owner, `lan_…` what is ours on LANs.
 
     HostError if a program refuses. The ledger, the secrets' fingerprints and what the endpoints' `names` stand for
     are carried along for compile.
     """
-    seen = [link for link in ip.links(run) if link.name not in ours]
-    links = tuple(Link(link.name, link.mtu, link.kind, link.up, link.mac, link.addresses) for link in seen)
+    made = {*ours, *(link.name for link in lan_links if link.kind is not LinkKind.RAISED)}
+    raised = {link.name for link in lan_links if link.kind is LinkKind.RAISED}
+    seen = [link for link in ip.links(run) if link.name not in made]
+    links = tuple(
+        Link(
+            link.name,
+            link.mtu,
+            link.kind,
+            link.up and link.name not in raised,
+            link.mac,
+            tuple(one for one in link.addresses if LanAddress(link.name, one) not in lan_addresses),
+        )
+        for link in seen
+    )
     return Surroundings(
         links=links,
         routes=foreign_routes(run),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warren.core.compile.delegates import lay_lan_addresses, lay_services
+from warren.core.compile.delegates import lay_services
 from warren.core.compile.devices import lay_devices
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.failover import lay_choices
@@ -11,8 +11,10 @@ from warren.core.compile.firewall.names import lay_names
 from warren.core.compile.flows import flows_to_forget
 from warren.core.compile.forgetting import lay_forgetting
 from warren.core.compile.here import Here
+from warren.core.compile.lan_links import lay_lan_addresses, lay_lan_links
 from warren.core.compile.lan_services import lay_lan_services
 from warren.core.compile.ledger import ledger_needs, sequential_ledger
+from warren.core.compile.radio import lay_radio, lay_radio_settings
 from warren.core.compile.routes import lay_routes
 from warren.core.compile.rules import lay_rules
 from warren.core.compile.settings import consents, lay_sysctls
@@ -34,11 +36,12 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         routes=lay_routes(here),
         rules=lay_rules(here),
         tables=(lay_firewall(here, state.table_name),) if here.devices else (),
-        sysctls=lay_sysctls(here),
+        sysctls=(*lay_sysctls(here), *lay_radio_settings(here)),
         consents=consents(here),
         forget=flows_to_forget(here),
         lan_addresses=lay_lan_addresses(here),
-        services=(*lay_services(here), *lay_lan_services(here), *lay_forgetting(here)),
+        services=(*lay_services(here), *lay_lan_services(here), *lay_forgetting(here), *lay_radio(here)),
         names=lay_names(here),
         choices=lay_choices(here),
+        lan_links=lay_lan_links(here),
     )

@@ -28,7 +28,17 @@ _PROGRAMS: dict[str, tuple[str, Callable[[HostState], object], str]] = {
     "dnsmasq": (
         "dnsmasq-base",
         lambda state: any(service.program is Program.DNSMASQ for service in state.services),
-        "machines on LANs with a delegated prefix learn no address",
+        "machines on the LANs that it serves learn no address, and no names",
+    ),
+    "hostapd": (
+        "hostapd",
+        lambda state: any(service.program is Program.HOSTAPD for service in state.services),
+        "there is no hotspot",
+    ),
+    "avahi-daemon": (
+        "avahi-daemon",
+        lambda state: any(service.program is Program.AVAHI for service in state.services),
+        "nothing is reflected between LANs",
     ),
     "kea-dhcp6": (
         "kea-dhcp6-server",

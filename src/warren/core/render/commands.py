@@ -17,7 +17,7 @@ from itertools import groupby
 from shlex import quote
 
 from warren.core.render.consent import add_consent, drop_consent
-from warren.core.render.ip import route_words, rule_words
+from warren.core.render.ip import drop_lan_link_line, lan_link_lines, route_words, rule_words
 from warren.core.render.nft import render_delete, render_elements, render_table
 from warren.core.render.programs import start_service, stop_service
 from warren.core.render.services import Tools, drop_dns, forget_flows, set_dns
@@ -33,6 +33,7 @@ from warren.model.change import (
     DropAddress,
     DropConsent,
     DropDns,
+    DropLanLink,
     DropLink,
     DropPeer,
     DropRoute,
@@ -42,6 +43,7 @@ from warren.model.change import (
     Forget,
     Item,
     PutElements,
+    PutLanLink,
     PutPeer,
     PutService,
     PutTable,
@@ -148,6 +150,14 @@ class _Writer:
         lines = [f"address change {c.address} dev {c.device} preferred_lft 0 valid_lft {RUNS_OUT}" for c in batch]
         yield ip_batch(lines, f"let {_count(batch, 'address', 'addresses')} run out")
 
+    def put_lan_links(self, batch: list[PutLanLink]) -> Iterator[Command]:
+        lines = [line for change in batch for line in lan_link_lines(change.link, change.before)]
+        yield ip_batch(lines, f"LANs' devices {_names(change.link.name for change in batch)}")
+
+    def drop_lan_links(self, batch: list[DropLanLink]) -> Iterator[Command]:
+        lines = [drop_lan_link_line(change.link) for change in batch]
+        yield ip_batch(lines, f"LANs' devices {_names(change.link.name for change in batch)} as they were")
+
     def put_services(self, batch: list[PutService]) -> Iterator[Command]:
         for change in batch:
             yield from start_service(change.service, self.owner, self.tools, anew=change.before is not None)
@@ -226,6 +236,8 @@ _WRITERS: dict[type, Callable[[_Writer, list], Iterator[Command]]] = {  # type: 
     AddAddress: _Writer.add_addresses,
     DropAddress: _Writer.drop_addresses,
     RetireAddress: _Writer.retire_addresses,
+    PutLanLink: _Writer.put_lan_links,
+    DropLanLink: _Writer.drop_lan_links,
     PutService: _Writer.put_services,
     DropService: _Writer.drop_services,
     DropLink: _Writer.drop_links,

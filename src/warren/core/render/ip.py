@@ -1,9 +1,11 @@
-"""Routes and rules in the words of ip-route(8) and ip-rule(8): for batches, scripts, plans and traces."""
+"""Routes, rules and LANs' devices in the words of ip(8): for batches, scripts, plans and traces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from warren.model.prefix import Prefix
-from warren.model.state import MAIN, Action, Route, RouteKind, Rule
+from warren.model.state import MAIN, Action, LanLink, LinkKind, Route, RouteKind, Rule
 
 _TABLE_NAMES = {MAIN: "main", 255: "local", 253: "default"}
 
@@ -59,6 +61,24 @@ def rule_words(rule: Rule) -> str:
     if rule.suppress_prefixlength >= 0:
         words += ["suppress_prefixlength", str(rule.suppress_prefixlength)]
     return " ".join([*words, "protocol", str(rule.protocol)])
+
+
+def lan_link_lines(link: LanLink, before: LanLink | None = None) -> Iterator[str]:
+    """Write the lines of `ip -batch` that make a LAN's device, or alter the ports of a bridge that is there."""
+    if link.kind is LinkKind.VLAN:
+        yield f"link add link {link.of} name {link.name} type vlan id {link.id}"
+    elif link.kind is LinkKind.BRIDGE and before is None:
+        yield f"link add name {link.name} type bridge"
+    had = before.ports if before is not None else ()
+    yield from (f"link set dev {port} nomaster" for port in had if port not in link.ports)
+    yield from (f"link set dev {port} master {link.name}" for port in link.ports if port not in had)
+    if before is None:
+        yield f"link set dev {link.name} up"
+
+
+def drop_lan_link_line(link: LanLink) -> str:
+    """Write the line that takes it back."""
+    return f"link set dev {link.name} down" if link.kind is LinkKind.RAISED else f"link del dev {link.name}"
 
 
 def prefix_word(prefix: Prefix) -> str:

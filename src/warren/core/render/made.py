@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from warren.core.render.consent import drop_consent
-from warren.core.render.ip import route_words, rule_words
+from warren.core.render.ip import drop_lan_link_line, route_words, rule_words
 from warren.core.render.iptables import hook_rules, own_chains
 from warren.core.render.services import Tools, drop_dns
 from warren.model.prefix import FAMILIES, Family
@@ -37,6 +37,7 @@ def made_always(state: HostState) -> Iterator[str]:
             # Nobody else is on the link: no need to wait until the kernel has asked whether the address is taken.
             nodad = " nodad" if address.version == 6 else ""
             yield f"address{address.version} {address} dev {interface.name}{nodad}"
+    yield from (f"undo ip {drop_lan_link_line(link)}" for link in state.made_links[::-1])
     for given in state.lan_addresses:
         nodad = " nodad" if given.address.version == 6 else ""
         yield f"address{given.address.version} {given.address} dev {given.device}{nodad}"

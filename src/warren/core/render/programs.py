@@ -11,8 +11,9 @@ Where systemd runs it is a transient unit of the system's, `warren-OWNER-NAME`, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warren.core.render.services import Tools
 from warren.model.change import Command
@@ -46,6 +47,7 @@ leases6_committed)
 esac
 exit 0
 """
+_PASSPHRASE = re.compile(r"^(wpa_passphrase=).*$", re.MULTILINE)
 KEPT = ("pd.leases", "pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
 
 # `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it. A signal
@@ -147,7 +149,7 @@ def plain_config(text: str, files: Files, tools: Tools) -> str:
     """Turn what lies in a service's file back into what was declared."""
     for word, path in _paths(files, tools):
         text = text.replace(path, word) if path else text
-    return text
+    return _PASSPHRASE.sub(r"\1@secret:0@", text)
 
 
 def _paths(files: Files, tools: Tools) -> tuple[tuple[str, str], ...]:
@@ -178,6 +180,12 @@ def argv_of(program: Program, files: Files, tools: Tools) -> tuple[str, ...]:
             return ("env", *places, *apart, "kea-dhcp6", "-c", files.config)
         case Program.SHELL:
             return ("sh", files.config)
+        case Program.HOSTAPD:
+            return ("hostapd", files.config)
+        case Program.AVAHI:
+            # With another title it would not be known as ours any more.
+            alike = ("--no-drop-root", "--no-chroot", "--no-rlimits") if tools.one_user else ()
+            return ("avahi-daemon", "--no-proc-title", *alike, f"--file={files.config}")
 
 
 def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> Iterator[Command]:
@@ -193,7 +201,8 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
         yield Command(("sh", files.hook, "again"), says="routes that were given before the host was started")
     if service.live:
         yield _write(files.live, service.live)
-    yield _write(files.config, config_text(service, files, tools), f"configuration of {service.program}")
+    configured = _write(files.config, config_text(service, files, tools), f"configuration of {service.program}")
+    yield replace(configured, secrets=(service.secret,)) if service.secret is not None else configured
     yield _tried(service.program, files)
     if tools.systemd:
         how = ("--property=Restart=always", "--property=RestartSec=1", f"--unit={files.unit}")
@@ -218,6 +227,10 @@ def _tried(program: Program, files: Files) -> Command:
             return Command(("kea-dhcp6", "-v"), says="kea-dhcp6 is there")
         case Program.SHELL:
             return Command(("sh", "-n", files.config), says="the shell understands it")
+        case Program.HOSTAPD:
+            return Command(("hostapd", "-v"), says="hostapd is there", fine=(0, 1))
+        case Program.AVAHI:
+            return Command(("avahi-daemon", "--version"), says="avahi-daemon is there")
 
 
 def stop_service(service: Service, owner: str, tools: Tools) -> Iterator[Command]:

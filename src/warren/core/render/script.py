@@ -21,6 +21,7 @@ from warren.core.compare import FORWARDING, sysctl_device
 from warren.core.compile.firewall.sets import OPEN_UDP, OWN_TCP
 from warren.core.render.commands import HOOK_SHELL, shell_line
 from warren.core.render.consent import add_consent, drop_consent, has_hook
+from warren.core.render.ip import lan_link_lines
 from warren.core.render.iptables import render_restore
 from warren.core.render.iptables_words import chain_name
 from warren.core.render.made import (
@@ -73,7 +74,7 @@ def _unsaid(state: HostState) -> Iterator[Unsaid]:
         "a script",
         (
             *("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks"),
-            *("lan_addresses", "services"),
+            *("lan_addresses", "services", "lan_links"),
         ),
     )
     if any(service.announces for service in state.services):
@@ -161,6 +162,10 @@ def _up(state: HostState) -> Iterator[str]:
     for rule in state.consents:
         yield f"{shell_words(drop_consent(rule, state.owner))} 2>/dev/null || :"
         yield shell_words(add_consent(rule, state.owner))
+    for made in state.made_links:
+        lines = [f'"$IP" {line}' for line in lan_link_lines(made)]
+        yield f"[ -e /sys/class/net/{made.name} ] || {lines[0]}"
+        yield from lines[1:]
     own = {interface.name for interface in state.interfaces}
     # Forwarding turned on deletes an RA-learned default route, unless accept_ra is 2 by then.
     settings = sorted(state.sysctls, key=lambda setting: setting.name in FORWARDING)
@@ -192,7 +197,10 @@ def _service(service: Service) -> Iterator[str]:
         yield f"cat >\"$STATE/{service.name}.live\" <<'END'\n{service.live.rstrip()}\nEND"
     words = (word.replace("@state@", "$STATE") for word in argv_of(service.program, files, Tools()))
     argv = " ".join(f'"{word}"' if "$" in word else quote(word) for word in words)
-    yield f"service {service.name} {argv} <<'END'\n{config_text(service, files, Tools()).rstrip()}\nEND"
+    text, end = config_text(service, files, Tools()).rstrip(), "'END'"
+    if service.secret is not None:  # what stands in its file is put in as the script runs; nothing else has a `$`
+        text, end = text.replace(placeholder(0), f"$({_secret(service.secret)})"), "END"
+    yield f"service {service.name} {argv} <<{end}\n{text}\nEND"
 
 
 def _hooks(state: HostState, hooks: Iterable[str], after: str = "") -> Iterator[str]:

@@ -14,7 +14,7 @@ from warren.core.render.consent import add_consent, has_hook
 from warren.core.render.nft import render_delete, render_table
 from warren.core.render.programs import HOOK, Files, argv_of, config_text, files_of
 from warren.core.render.services import Tools
-from warren.core.render.tree import SECRET_MODE, File
+from warren.core.render.tree import SECRET_MODE, File, Secret
 from warren.core.render.unsaid import Unsaid
 from warren.model.state import HostState, Program, Service
 
@@ -48,7 +48,9 @@ def service_files(state: HostState) -> Iterator[File]:
             yield File(files.live.lstrip("/"), service.live)
         if service.program is Program.KEA:
             yield File(files.hook.lstrip("/"), HOOK, 0o700)
-        yield File(files.config.lstrip("/"), config_text(service, files, Tools()))
+        secrets = (Secret(service.secret, f"the passphrase of {service.name}"),) if service.secret is not None else ()
+        mode = SECRET_MODE if secrets else 0o644
+        yield File(files.config.lstrip("/"), config_text(service, files, Tools()), mode, secrets)
         yield File(f"etc/systemd/system/{_service_unit(state, service)}", unit_text(_service(state, service, files)))
 
 

@@ -20,6 +20,7 @@ PARTS = {  # of a state, as people would call them
     "dns": "resolvers",
     "forget": "end of flows that began before",
     "lan_addresses": "addresses on LANs",
+    "lan_links": "devices of LANs that are VLANs or bridges",
     "services": "services that run beside the tunnels",
     "sysctls": "kernel settings",
 }

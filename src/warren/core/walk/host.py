@@ -15,7 +15,7 @@ from warren.core.walk.fib import Fib, RouteTable, kernel_routes, loopback_routes
 from warren.core.walk.hooks import Ruleset
 from warren.model.key import PublicKey
 from warren.model.prefix import FAMILIES, Family, Interface, Prefix
-from warren.model.state import Backend, HostState, Peer, Route, WgInterface
+from warren.model.state import Backend, HostState, LinkKind, Peer, Route, WgInterface
 from warren.model.surroundings import ForeignChain, Surroundings
 from warren.model.world import HostNode
 
@@ -207,8 +207,13 @@ def _same_ways(one: HostState, other: HostState) -> bool:
 
 
 def _devices(state: HostState, surroundings: Surroundings) -> Iterator[Device]:
+    raised = {link.name for link in state.lan_links if link.kind is LinkKind.RAISED}
+    for made in state.made_links:
+        mtu = next((link.mtu for link in surroundings.links if link.name == made.of), 1500)
+        given = tuple(one.address for one in state.lan_addresses if one.device == made.name)
+        yield Device(made.name, mtu, given, made.kind.value)
     for link in surroundings.links:
-        if link.up:
+        if link.up or link.name in raised:
             ours = tuple(given.address for given in state.lan_addresses if given.device == link.name)
             foreign = tuple(address for address in link.addresses if address not in ours)
             yield Device(link.name, link.mtu, foreign + ours, link.kind)

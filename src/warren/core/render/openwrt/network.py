@@ -35,9 +35,11 @@ def network_sections(state: HostState) -> Iterator[Section]:
         for at, peer in enumerate(interface.peers):
             yield _peer(state, interface, at, peer)
     for device in foreign_devices(state):
-        given = tuple(str(one.address) for one in state.lan_addresses if one.device == device)
+        given = [one.address for one in state.lan_addresses if one.device == device]
         options: Options = [("proto", "static" if given else "none"), ("device", device)]
-        options += [("ip6addr", given)] if given else []
+        for option, version in (("ipaddr", 4), ("ip6addr", 6)):
+            own = tuple(str(address) for address in given if address.version == version)
+            options += [(option, own)] if own else []
         yield _section(state, "interface", on_device(state, device), options)
     for at, route in enumerate(state.routes):
         yield _section(state, f"route{_six(route.prefix.version)}", _numbered(state, "route", at), _route(route))
