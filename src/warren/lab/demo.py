@@ -24,6 +24,7 @@ EXAMPLES = (
     "overlap",
     "ipv6-land",
     "nested",
+    "hotspot",
 )
 TIMES = 25
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
