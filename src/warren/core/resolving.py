@@ -51,7 +51,9 @@ class Resolving:
 
     `system`: whoever the host itself asks (its resolv.conf) is asked for what no upstream is named for. `in_order`: a
     later upstream only when an earlier one is silent. `cached` names are kept at most, none for longer than `max_ttl`
-    seconds (0: as long as its answer says).
+    seconds (0: as long as its answer says). Whoever asks may remember an answer for `told` seconds at most (0: as long
+    as it says). Records of the types `hidden` are left out of answers, and of names `denied` it is said that there are
+    none.
     """
 
     upstreams: tuple[Upstream, ...] = ()
@@ -61,3 +63,6 @@ class Resolving:
     records: tuple[Record, ...] = ()
     cached: int = CACHED
     max_ttl: int = 0
+    told: int = 0
+    hidden: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()

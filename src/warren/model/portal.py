@@ -27,6 +27,18 @@ class IfDown(StrEnum):
     DIRECT = "direct"
 
 
+class OtherDns(StrEnum):
+    """What becomes of questions that a portal's machines put to another resolver than the network's.
+
+    They come to the network's all the same; besides, resolvers that are asked over TLS or QUIC (port 853) are refused;
+    or they are left alone.
+    """
+
+    REDIRECT = "redirect"
+    REFUSE = "refuse"
+    LEAVE = "leave"
+
+
 @dataclass(frozen=True, slots=True)
 class Portal:
     """Traffic that comes in at `source` leaves by the uplink of `exit`, through each host of `via` in turn.
@@ -38,7 +50,8 @@ class Portal:
     `exceptions` are prefixes that keep leaving directly, and `excepted` countries and lists that do; with `only`,
     everything else does, and it is empty where it is not written. `delegated`: a delegate implies it, and neither end
     rewrites its source.
-    `dns`: by whom the names are resolved that are asked for there; None leaves that to others.
+    `dns`: by whom the names are resolved that are asked for there; None leaves that to others. `other_dns` None: it
+    was not written, and is REDIRECT where destinations are told by their names.
     """
 
     source: Place
@@ -55,6 +68,7 @@ class Portal:
     dns: Dns | None = None
     spare: tuple[str, ...] = ()
     health: tuple[Address, ...] = ()
+    other_dns: OtherDns | None = None
 
     @property
     def exits(self) -> tuple[str, ...]:

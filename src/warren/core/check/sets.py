@@ -12,6 +12,7 @@ from warren.core.sets import exempted
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.named_set import ListKind, NamedSet, SetUse
 from warren.model.network import Network
+from warren.model.place import PlaceKind
 from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Family, covers, family_of, span_of, subtract
 
@@ -105,6 +106,20 @@ def effect(subject: Subject) -> Iterator[Diagnostic]:
             yield from _open(subject, portal, claimed)
 
 
+def other_dns(subject: Subject) -> Iterator[Diagnostic]:
+    """Questions can be redirected only to a resolver of the network's, and only those that pass through the host."""
+    for portal in subject.network.portals:
+        if portal.other_dns is None:
+            continue
+        where, source = subject.portal_spot(portal, "other_dns"), portal.source
+        if source.kind is PlaceKind.HOST:
+            says = f"What `{source}` asks by itself is not redirected: its own resolver is pointed at the network's."
+            yield finding("W189", where, says, "Delete `other_dns:`.")
+        elif portal.dns is None and not any(subject.network.named_domains(use.name) for use in portal.uses):
+            says = f"`other_dns:` says nothing: the network resolves no names for `{source}`."
+            yield finding("W189", where, says, "Delete it, or name a domain in `only:` or `except:`, or write `dns:`.")
+
+
 def _empty(held: NamedSet) -> bool:
     return not held.prefixes and not held.domains
 
@@ -169,4 +184,4 @@ def _within(one: object, other: object) -> bool:
     return one != other and covers(other, one)  # type: ignore[arg-type]
 
 
-CHECKS: tuple[Check, ...] = (contents, twice, effect, only)
+CHECKS: tuple[Check, ...] = (contents, twice, effect, only, other_dns)

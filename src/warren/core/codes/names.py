@@ -36,4 +36,12 @@ CODES: dict[str, Code] = {
         "portals:\n  - {from: laptop, exit: cloud, only: [domain:netflix.com], family: ipv4}",
         "Leave `family:` out: what the exit does not have is refused at once, and clients take the other family.",
     ),
+    "W189": Code(
+        ERROR,
+        "questions that cannot be redirected",
+        "`other_dns:` says what becomes of questions to other resolvers. There must be one of the network's to send "
+        "them to: a portal has one where it names domains, or says `dns:`. What a host asks itself comes by no LAN.",
+        "portals:\n  - {from: home.lan, exit: cloud, only: [country:US], other_dns: refuse}",
+        "Delete it, or have the network resolve names there.",
+    ),
 }

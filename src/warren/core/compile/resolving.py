@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.compile.by_name import asks_by_name, filling
 from warren.core.compile.here import Here
 from warren.core.resolving import DOMAIN, Record, Resolving
 from warren.model.host import Lan
@@ -14,14 +15,14 @@ from warren.model.host import Lan
 
 def lan_resolving(here: Here, lan: Lan) -> Resolving | None:
     """Say how the machines on a LAN resolve names; None if warren does not see to it."""
-    if lan.dhcp is None and not lan.ra:
+    if lan.dhcp is None and not lan.ra and not asks_by_name(here, lan.name):
         return None
-    return Resolving(system=True, records=known_names(here))
+    return filling(here, lan.name, Resolving(system=True, records=known_names(here)))
 
 
 def own_resolving(here: Here) -> Resolving | None:
     """Say how the host's own programs resolve names; None if warren does not see to it."""
-    return None
+    return filling(here, "", None)
 
 
 def known_names(here: Here) -> tuple[Record, ...]:

@@ -14,7 +14,7 @@ from warren.core.parse.tree import Node, Scalar, Sequence, Table
 from warren.model.dns import Dns
 from warren.model.named_set import SetUse
 from warren.model.place import PlaceKind
-from warren.model.portal import IfDown, Nat, Portal
+from warren.model.portal import IfDown, Nat, OtherDns, Portal
 from warren.model.prefix import FAMILIES, Family, Prefix
 
 FAMILY_WORDS: dict[str, tuple[Family, ...]] = {
@@ -55,6 +55,7 @@ PORTAL_KEYS: dict[str, Key[Any]] = {
     "health": Key(each(address, single=True)),
     "if_down": Key(word({value.value: value for value in IfDown})),
     "dns": Key(dns),
+    "other_dns": Key(word({value.value: value for value in OtherDns})),
 }
 
 
@@ -94,6 +95,7 @@ def portal(node: Node, what: str, reading: Reading) -> Portal | None:
         nat=values.get("nat", Nat.AUTO),
         if_down=values.get("if_down", IfDown.BLOCK),
         health=values.get("health", ()),
+        other_dns=values.get("other_dns"),
         at=node.where,
         dns=_resolving(values.get("dns"), written.get("dns")),
     )

@@ -20,6 +20,12 @@ def resolving_lines(resolving: Resolving) -> Iterator[str]:
     yield f"cache-size={resolving.cached}"
     if resolving.max_ttl:
         yield f"max-cache-ttl={resolving.max_ttl}"
+    if resolving.told:
+        yield f"max-ttl={resolving.told}"
+    if resolving.hidden:
+        yield f"filter-rr={','.join(resolving.hidden)}"
+    if resolving.denied:
+        yield f"local=/{'/'.join(resolving.denied)}/"
     for record in resolving.records:
         yield f"host-record={record.name},{','.join(map(str, record.addresses))}"
     for upstream in resolving.upstreams:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from warren.core.compile.firewall.exempt import LENT
 from warren.core.compile.firewall.failover import stays_with_exit
 from warren.core.compile.firewall.guests import guest_chains, judge_guests, to_guests
+from warren.core.compile.firewall.names import refused_resolvers
 from warren.core.compile.firewall.publish import let_in
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
@@ -62,6 +63,7 @@ def forward_chains(here: Here) -> Iterator[Chain]:
             by_gateway = CtMark(MARK_MASK, here.gateway_mark(gateway))
             out = leaves_by(here.device(gateway))
             rules.append(rule(CtDirection("reply"), by_gateway, out, Return(), why=f"answers to who came by {gateway}"))
+    rules += refused_resolvers(here)
     for number, way in guarded:
         for matches in source_matches(way):
             rules.append(rule(*matches, Goto(f"guard_{number}"), why=f"portal {identity(way.portal)}"))

@@ -15,6 +15,7 @@ from warren.core.compile.firewall.exempt import (
 )
 from warren.core.compile.firewall.failover import goes_on, own_exits
 from warren.core.compile.firewall.guests import judge_guests
+from warren.core.compile.firewall.names import resolve_chain
 from warren.core.compile.firewall.publish import admitted
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
@@ -86,6 +87,7 @@ def ingress_chains(here: Here) -> Iterator[Chain]:
     yield from exempt_chains(here)
     if here.exits_own_traffic or here.gateways:
         yield Chain("output", tuple(_output(here)), Hook("route", "output", OUR_MANGLE))
+    yield from resolve_chain(here)
     yield Chain("input", tuple(_input(here)), Hook("filter", "input", OUR_MANGLE))
     if here.mapped:
         yield Chain("mapped", tuple(_mapped(here)), Hook("nat", "prerouting", DSTNAT))
