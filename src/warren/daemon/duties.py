@@ -11,6 +11,7 @@ from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.sys import journal
 from warren.sys.errors import HostError
+from warren.sys.feeds import feeds_of
 from warren.sys.machine import Machine
 
 
@@ -31,6 +32,7 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         directory=machine.services,
         live=announcer.live if announcer is not None else "",
         followed=lock.by_name[host].followed,
+        fed=bool(feeds_of(applied)),
     )
 
 

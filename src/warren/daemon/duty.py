@@ -17,7 +17,7 @@ from warren.model.lock import FollowedLock
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered or trouble.
+    """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered, refreshed or trouble.
 
     `subject` is the uplink or the peer it is about, `lans` are those that are told; `says` is for people.
     """
@@ -36,6 +36,7 @@ class Duties:
     """What there is to see to: the network, its devices here, the uplink, the tunnels that LANs depend on.
 
     `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
+    `fed` says whether countries or lists are in force.
     """
 
     network: str
@@ -45,6 +46,7 @@ class Duties:
     directory: str
     live: str = ""
     followed: tuple[FollowedLock, ...] = ()
+    fed: bool = False
 
 
 class Duty:
