@@ -38,6 +38,7 @@ def test_the_examples_are_those_the_project_promises() -> None:
         "chain",
         "full-exit-mesh",
         "gateway",
+        "hotspot",
         "ipv6-land",
         "nested",
         "overlap",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ipaddress import ip_interface, ip_network
 from itertools import chain
 
-from warren.core.leases import fixed_address, is_leased
+from warren.core.leases import fixed_address, is_leased, pool
 from warren.model.host import Lan
 from warren.model.mapped import address_moved
 from warren.model.network import Network
@@ -113,6 +113,9 @@ class _Numbers:
         narrower = [other for other in self.named if inside is None or (other != inside and covers(inside, other))]
         room = inside or prefix
         first = FIRST_CLIENT if room.num_addresses > 2 * FIRST_CLIENT else 1
+        ends = pool(self.lan)
+        if inside is None and ends is not None and ends[0] in room:  # who is nobody special asks for an address
+            first = int(ends[0]) - int(room.network_address)
         for number in chain(range(first, min(room.num_addresses, 1 << 16)), range(1, first)):
             address = room[number]
             if address == prefix.broadcast_address and prefix.version == 4 and prefix.num_addresses > 2:
