@@ -20,7 +20,8 @@ from warren.model.change import Command
 from warren.model.prefix import FAMILIES
 from warren.model.state import Action, HostState, Rule
 from warren.sys import confirm, journal, register
-from warren.sys.apply import apply, at_boot, down, roll_back
+from warren.sys.apply import apply, down, roll_back
+from warren.sys.boot import at_boot
 from warren.sys.errors import HostError
 from warren.sys.journal import Window
 from warren.sys.prepare import allot, prepare
@@ -238,7 +239,7 @@ def test_a_boot_brings_back_what_was_confirmed(here: Site, tmp_path: Path) -> No
         assert difference(_stable(good), _stable(reborn.picture())) == ""
         assert reborn.call(lambda: journal.load(reborn.machine.store, "portals").window) is None
         reborn.call(lambda: down("portals", reborn.machine))
-        assert reborn.call(lambda: at_boot(reborn.machine)) == {}
+        assert reborn.call(lambda: at_boot(reborn.machine)).applied == {}
         assert reborn.call(lambda: register.load(reborn.machine.store)).owners == ()
 
 

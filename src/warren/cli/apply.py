@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +24,18 @@ if TYPE_CHECKING:
     help="Undo it by itself unless `warren confirm` is said within so many seconds.",
 )
 @click.option("--at-boot", is_flag=True, help="Without FILE: bring back what was last confirmed.")
+@click.option("--retry", is_flag=True, help="With --at-boot: try again until all of it is there.")
 @json_option
 @click.pass_context
-def apply(ctx: click.Context, file: str | None, host: str, seconds: float | None, at_boot: bool, as_json: bool) -> None:
+def apply(
+    ctx: click.Context,
+    file: str | None,
+    host: str,
+    seconds: float | None,
+    at_boot: bool,
+    retry: bool,
+    as_json: bool,
+) -> None:
     """Make this host what the file says.
 
     What has to change is worked out from what is there, so it may be run again at any time. If a command fails, all
@@ -37,54 +45,39 @@ def apply(ctx: click.Context, file: str | None, host: str, seconds: float | None
     if at_boot:
         if file or host or seconds:
             raise click.UsageError("--at-boot takes neither FILE nor --host nor --confirm")
-        ctx.exit(_boot(as_json))
+        from warren.cli.boot import bring_back
+
+        ctx.exit(bring_back(retry, as_json))
+    if retry:
+        raise click.UsageError("--retry goes with --at-boot")
     if not file:
         raise click.UsageError("FILE is missing")
     from warren.cli.done import told
-    from warren.cli.network import open_network
+    from warren.cli.network import open_source
     from warren.cli.view import runes, show
     from warren.core.plan import describe_obstacles
     from warren.sys.apply import apply as make
     from warren.sys.machine import Machine
     from warren.sys.prepare import allot, choose_host, prepare
 
-    network, lock = open_network(file, locked=True)
+    network, lock, source = open_source(file)
     machine = told(Machine(), as_json)
     name = choose_host(network, host, machine)
     allot(network, lock, name, machine)
     prepared = prepare(network, lock, name, machine)
     if prepared.plan.obstacles and not as_json:
         show(runes(describe_obstacles(prepared.plan), sys.stderr), sys.stderr)
-    applied = make(prepared.desired, machine, window=seconds, file=str(Path(file).resolve()))
+    applied = make(prepared.desired, machine, window=seconds, file=source.file, source=source)
     if as_json:
         from warren.cli.view_json import print_json
 
-        print_json(_json(name, network.name, applied) | {"obstacles": [o.what for o in prepared.plan.obstacles]})
+        print_json(applied_json(name, network.name, applied) | {"obstacles": [o.what for o in prepared.plan.obstacles]})
         return
-    _show(name, network.name, applied, seconds)
+    show_applied(name, network.name, applied, seconds)
 
 
-def _boot(as_json: bool) -> int:
-    """Bring back what was confirmed; status 1, for the init system to try again, if a name was not found yet."""
-    from warren.cli.done import told
-    from warren.cli.view import show
-    from warren.sys.apply import at_boot
-    from warren.sys.machine import Machine
-
-    machine = told(Machine(), as_json)
-    done = at_boot(machine)
-    if as_json:
-        from warren.cli.view_json import print_json
-
-        print_json([_json("", owner, applied) for owner, applied in done.items()])
-    for owner, applied in done.items() if not as_json else ():
-        _show("", owner, applied)
-    if not done and not as_json:
-        show("nothing has been confirmed on this host, so there is nothing to bring back")
-    return 1 if any(applied.unfound for applied in done.values()) else 0
-
-
-def _show(host: str, owner: str, applied: Applied, seconds: float | None = None) -> None:
+def show_applied(host: str, owner: str, applied: Applied, seconds: float | None = None) -> None:
+    """Tell people what an apply did."""
     from warren.cli.view import count, paint, show
 
     for missed in applied.missed:
@@ -101,7 +94,7 @@ def _show(host: str, owner: str, applied: Applied, seconds: float | None = None)
         )
 
 
-def _json(host: str, owner: str, applied: Applied) -> dict[str, Any]:
+def applied_json(host: str, owner: str, applied: Applied) -> dict[str, Any]:
     """Give `{host, owner, changes, missed, confirm}`; `confirm` is null, or when it is undone (seconds since 1970)."""
     confirm = applied.window.deadline if applied.window else None
     return {

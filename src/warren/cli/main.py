@@ -47,6 +47,8 @@ COMMANDS: dict[str, Entry] = {
     "keys": Entry("warren.cli.keys:keys", HOST, "Make and show WireGuard keys."),
     "plan": Entry("warren.cli.plan:plan", HOST, "Show what apply would change on this host, and why."),
     "apply": Entry("warren.cli.apply:apply", HOST, "Make this host what the file says."),
+    "install": Entry("warren.cli.install:install", HOST, "Have a network come back at every boot."),
+    "uninstall": Entry("warren.cli.install:uninstall", HOST, "Take back what `install` made."),
     "agent": Entry("warren.cli.agent:agent", HOST, "Stay, and see to what changes between two applies."),
     "confirm": Entry("warren.cli.confirm:confirm", HOST, "Keep what `apply --confirm` did."),
     "rollback": Entry("warren.cli.rollback:rollback", HOST, "Go back to what was applied before."),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2s
+from pathlib import Path
 
 from warren.cli.files import read_file
 from warren.cli.view import count, show_findings
@@ -20,8 +21,10 @@ from warren.core.parse.tree import MAX_BYTES
 from warren.model.diagnostic import Severity
 from warren.model.key import PublicKey, encode_key
 from warren.model.lock import Lock
+from warren.model.named_set import ListFile, NamedSet
 from warren.model.network import Network
 from warren.sys.errors import HostError
+from warren.sys.journal import Source
 from warren.sys.lock_file import lock_path
 from warren.sys.sets import read_sets
 
@@ -50,8 +53,29 @@ def open_network(
     think get stand-ins.
     """
     loaded = read_network(file, make_key or (None if locked else stand_in_key))
-    if not locked:
-        loaded = without_lock_findings(loaded)
+    return judged(loaded if locked else without_lock_findings(loaded), file, locked=locked)
+
+
+def open_source(file: str) -> tuple[Network, Lock, Source]:
+    """Read a network to apply it, with both texts as they are now: the agent and a boot go by these afterwards."""
+    loaded = read_network(file)
+    network, lock = judged(loaded, file, locked=True)
+    return network, lock, Source(str(Path(file).resolve()), *(each.text for each in loaded.sources))
+
+
+def open_kept(kept: Source) -> tuple[Network, Lock]:
+    """Read a network as it was when it was applied; sets that cannot be had any more are empty: they are up already."""
+    read = read_sets(kept.file)
+
+    def whatever_there_is(name: str, listed: ListFile | None) -> NamedSet:
+        return replace(read(name, listed), missing="")
+
+    loaded = load(kept.text.encode(), kept.lock.encode(), kept.file, None, lock_path(kept.file), whatever_there_is)
+    return judged(loaded, kept.file, locked=True)
+
+
+def judged(loaded: Loaded, file: str, *, locked: bool) -> tuple[Network, Lock]:
+    """Tell findings on standard error and give what can be acted on; HostError if there is no such."""
     errors = sum(one.severity is Severity.ERROR for one in loaded.diagnostics)
     show_findings(loaded.diagnostics, loaded.sources, sys.stderr)
     if errors or loaded.network is None or loaded.lock is None:

@@ -11,23 +11,30 @@ from __future__ import annotations
 
 from warren.core.render.services import Tools
 from warren.model.state import HostState
-from warren.sys import backend, confirm, journal
+from warren.sys import backend, confirm
 from warren.sys.change import Applied, ApplyFailed, Change, empty
 from warren.sys.errors import HostError
-from warren.sys.journal import Journal
+from warren.sys.journal import Journal, Source
 from warren.sys.lock import host_lock
 from warren.sys.machine import Machine
 from warren.sys.privilege import require_net_admin
 from warren.sys.tools import tools_here
 
-__all__ = ["Applied", "ApplyFailed", "apply", "at_boot", "down", "roll_back"]
+__all__ = ["Applied", "ApplyFailed", "apply", "down", "roll_back"]
 
 
 def apply(
-    desired: HostState, machine: Machine, *, window: float | None = None, file: str = "", tools: Tools | None = None
+    desired: HostState,
+    machine: Machine,
+    *,
+    window: float | None = None,
+    file: str = "",
+    source: Source | None = None,
+    tools: Tools | None = None,
 ) -> Applied:
     """Make this host what `desired` says for its owner; with `window`, only until so many seconds have passed.
 
+    `source` is what it was compiled from: kept, so that the agent and a boot do not depend on the file.
     Raises ApplyFailed when a command fails (then everything is undone), Busy when another warren is at work, and
     HostError for what the host lacks. Confirmed at once unless there is a window.
     """
@@ -38,7 +45,7 @@ def apply(
         former = view.journal.window
         if window is None:
             _refuse_open_window(view.journal)
-        applied = Change(machine, view, tools or tools_here()).make(desired, file, seconds=window)
+        applied = Change(machine, view, tools or tools_here()).make(desired, file, source=source, seconds=window)
         if former is not None:
             confirm.dismiss(former)
         return applied
@@ -72,29 +79,12 @@ def roll_back(owner: str, machine: Machine, *, token: str = "", tools: Tools | N
                 "To go back to an older network file, apply that file; to take everything away, `warren down`.",
             )
         back = window.back_to or empty(view.journal)
-        applied = Change(machine, view, tools or tools_here()).make(back, view.journal.file, confirms=False)
+        source = view.journal.good if back == view.journal.confirmed else None
+        change = Change(machine, view, tools or tools_here())
+        applied = change.make(back, source.file if source else view.journal.file, source=source, confirms=False)
         if not token:
             confirm.dismiss(window)
         return applied
-
-
-def at_boot(machine: Machine, *, tools: Tools | None = None) -> dict[str, Applied]:
-    """Apply the last confirmed state of every network; what was never confirmed does not come back.
-
-    One that fails keeps no other from coming up: HostError tells of all failures at the end.
-    """
-    applied: dict[str, Applied] = {}
-    failed: list[str] = []
-    for owner in journal.owners(machine.store):
-        try:
-            held = journal.load(machine.store, owner)
-            if held.confirmed is not None and not held.confirmed.is_conf:
-                applied[owner] = apply(held.confirmed, machine, file=held.file, tools=tools)
-        except HostError as error:
-            failed.append(f"{owner}: {error}")
-    if failed:
-        raise HostError("\n".join(failed), f"Up: {', '.join(applied) or 'nothing'}.")
-    return applied
 
 
 def _refuse_open_window(held: Journal) -> None:

@@ -19,10 +19,10 @@ from warren.core.render.services import Tools
 from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, PutLanLink, SetSysctl
 from warren.model.endpoint import Endpoint
 from warren.model.state import Hooks, HostState, LanAddress
-from warren.sys import confirm, ip, journal, nft, register, sysctl
-from warren.sys.endpoints import look_up
+from warren.sys import boot_guard, confirm, ip, journal, nft, register, sysctl
+from warren.sys.endpoints import look_up, remember, remembered
 from warren.sys.errors import HostError
-from warren.sys.journal import Journal, Window
+from warren.sys.journal import Journal, Source, Window
 from warren.sys.machine import Machine
 from warren.sys.observe import View, live_sets, observe
 from warren.sys.run import MissingProgram, Run
@@ -119,8 +119,16 @@ class Change:
         self.addresses: dict[Endpoint, Endpoint] = {}  # that endpoints' names stand for
         self.unfound: list[Endpoint] = []
 
-    def make(self, desired: HostState, file: str, *, seconds: float | None = None, confirms: bool = True) -> Applied:
-        """Reach `desired`, or undo what was done towards it and raise ApplyFailed.
+    def make(
+        self,
+        desired: HostState,
+        file: str,
+        *,
+        source: Source | None = None,
+        seconds: float | None = None,
+        confirms: bool = True,
+    ) -> Applied:
+        """Reach `desired`, which was compiled from `source`, or undo what was done towards it and raise ApplyFailed.
 
         With `seconds`, a window of that length stands open before the first change; without, one that was open is
         closed. `confirms` says whether the state, once reached, is what a boot is to bring back.
@@ -144,7 +152,10 @@ class Change:
                 raise ApplyFailed(cause, undone, trouble) from cause
             raise
         reached = as_reached(desired, self.unfound, self.before.applied)
-        self._settle(reached, self.opened, desired if confirms and seconds is None else self.before.confirmed)
+        settled = replace(self.view.journal, applied=reached, asked=desired, source=source, window=self.opened)
+        if confirms and seconds is None:
+            settled = replace(settled, confirmed=desired, good=source)
+        self._settle(settled)
         return Applied(done, tuple(self.missed), tuple(self.unfound), self.opened)
 
     def _changes(self, desired: HostState, observed: HostState) -> tuple[Item, ...]:
@@ -152,15 +163,23 @@ class Change:
         items = changes(self.view, desired, observed, self.machine.read, explain=False)
         names = names_in(items)
         new = [name for name in names if name not in self.addresses and name not in self.unfound]
-        self.addresses |= look_up(new)
+        found = look_up(new)
+        self.addresses |= found
+        last = remembered(self.machine.store) if len(found) < len(new) else {}
         again = "reload" if desired.is_conf else "apply"
         for endpoint in new:
-            if endpoint not in self.addresses:
-                self.unfound.append(endpoint)
-                self.missed.append(
-                    f"{endpoint.host} stands for no address now, so {names[endpoint]} cannot be dialled; when `getent "
-                    f"hosts {endpoint.host}` answers, run `warren {again}` again"
-                )
+            if endpoint in found:
+                continue
+            self.unfound.append(endpoint)
+            then = "cannot be dialled"
+            if endpoint in last:
+                self.addresses[endpoint] = last[endpoint]
+                then = f"is dialled at {last[endpoint].host}, where it was last"
+            self.missed.append(
+                f"{endpoint.host} stands for no address now, so {names[endpoint]} {then}; when `getent hosts "
+                f"{endpoint.host}` answers, run `warren {again}` again"
+            )
+        remember(self.machine.store, found)
         return with_addresses(items, self.addresses)
 
     def _refuse_foreign(self, items: tuple[Item, ...]) -> None:
@@ -264,22 +283,28 @@ class Change:
             # The journal keeps both states, so that the next attempt knows what may be there; and the guard stays.
             journal.save(self.machine.store, replace(held, window=self.opened or self.before.window))
             return False, error.says
-        self._settle(back, self.before.window, self.before.confirmed)
+        self._settle(replace(self.view.journal, applied=back, window=self.before.window))
         if self.opened is not None:
             confirm.dismiss(self.opened)
         return True, ""
 
-    def _settle(self, reached: HostState, window: Window | None, confirmed: HostState | None) -> None:
-        """Write that the state is reached; give numbers and settings back that nothing needs any more."""
-        if not any(state is not None and holds_anything(state) for state in (reached, confirmed)) and window is None:
-            journal.forget(self.machine.store, self.view.owner)
-            register.save(self.machine.store, self.view.register.without(self.view.owner))
+    def _settle(self, settled: Journal) -> None:
+        """Write that a state is reached; give numbers and settings back that nothing needs any more.
+
+        What the next boot puts up before the network is written first: whoever is killed in between has asked for it.
+        """
+        owner, window = self.view.owner, settled.window
+        settled = replace(settled, pending=None)
+        boot_guard.refresh(self.machine.store, settled)
+        states = (settled.applied, settled.confirmed)
+        if not any(state is not None and holds_anything(state) for state in states) and window is None:
+            journal.forget(self.machine.store, owner)
+            register.save(self.machine.store, self.view.register.without(owner))
             return
-        kept = [state for state in (reached, window.back_to if window else None) if state is not None]
-        slimmer = register.slimmed(self.view.register, self.view.owner, kept)
+        kept = [state for state in (settled.applied, window.back_to if window else None) if state is not None]
+        slimmer = register.slimmed(self.view.register, owner, kept)
         if slimmer != self.view.register:
             register.save(self.machine.store, slimmer)
-        settled = replace(self.view.journal, applied=reached, pending=None, confirmed=confirmed, window=window)
         journal.save(self.machine.store, settled)
 
 

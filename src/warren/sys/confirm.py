@@ -21,7 +21,7 @@ from pathlib import Path
 
 from warren.model.change import Command
 from warren.model.state import HostState
-from warren.sys import journal, register, systemd
+from warren.sys import boot_guard, journal, register, systemd
 from warren.sys.errors import HostError
 from warren.sys.journal import Window
 from warren.sys.lock import host_lock
@@ -59,7 +59,9 @@ def confirm(owner: str, machine: Machine) -> None:
                 f"the apply of {owner} was cut short, so there is nothing whole to confirm",
                 "Apply again, or say `warren rollback`.",
             )
-        journal.save(machine.store, replace(held, confirmed=held.applied, window=None))
+        kept = replace(held, confirmed=held.asked or held.applied, good=held.source, window=None)
+        boot_guard.refresh(machine.store, kept)
+        journal.save(machine.store, kept)
         known = register.load(machine.store)
         slimmer = register.slimmed(known, owner, (held.applied,))
         if slimmer != known:

@@ -20,12 +20,15 @@ from warren.model.change import Command
 from warren.model.endpoint import Endpoint
 from warren.sys.errors import HostError
 from warren.sys.run import Run, run
+from warren.sys.store import Store
 
 RETRIES = 15
 _PERMANENT = (socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _LONGEST_PAUSE = 20.0
 LOOKUP = 5.0  # seconds for all names of a network together
 AT_ONCE = 32  # names asked for at the same time
+LAST = "endpoints.json"  # in the store: where names led when they were last found
+MOST_REMEMBERED = 1024
 
 
 def resolve(
@@ -40,32 +43,69 @@ def resolve(
 
 
 def look_up(endpoints: Iterable[Endpoint], seconds: float = LOOKUP) -> dict[Endpoint, Endpoint]:
-    """Find the addresses that endpoints' names stand for now, all at once; what is not found in time is left out."""
+    """Find the address that each endpoint's name stands for now, all at once; what is not found in time is left out.
+
+    Of several, it is the one that wg(8) would take.
+    """
+    return {endpoint: found[0] for endpoint, found in look_up_all(endpoints, seconds).items()}
+
+
+def look_up_all(endpoints: Iterable[Endpoint], seconds: float = LOOKUP) -> dict[Endpoint, tuple[Endpoint, ...]]:
+    """Find every address of both families that endpoints' names stand for now, in the order to try them."""
     waiting: SimpleQueue[Endpoint] = SimpleQueue()
     wanted = tuple(dict.fromkeys(endpoints))
     for endpoint in wanted:
         waiting.put(endpoint)
-    answered: SimpleQueue[tuple[Endpoint, Endpoint | None]] = SimpleQueue()
+    answered: SimpleQueue[tuple[Endpoint, tuple[Endpoint, ...]]] = SimpleQueue()
 
     def ask() -> None:
         with suppress(Empty):
             while True:
                 endpoint = waiting.get_nowait()
                 try:
-                    answered.put((endpoint, Endpoint(_first(endpoint), endpoint.port)))
+                    answered.put((endpoint, tuple(Endpoint(one, endpoint.port) for one in _addresses(endpoint))))
                 except (OSError, UnicodeError):
-                    answered.put((endpoint, None))
+                    answered.put((endpoint, ()))
 
     for _ in range(min(AT_ONCE, len(wanted))):
         Thread(target=ask, daemon=True).start()  # the C library cannot be told to stop asking: nobody waits for it
-    found: dict[Endpoint, Endpoint] = {}
+    found: dict[Endpoint, tuple[Endpoint, ...]] = {}
     deadline = time.monotonic() + seconds
     with suppress(Empty):
         for _ in wanted:
-            endpoint, address = answered.get(timeout=max(0.0, deadline - time.monotonic()))
-            if address is not None:
-                found[endpoint] = address
+            endpoint, addresses = answered.get(timeout=max(0.0, deadline - time.monotonic()))
+            if addresses:
+                found[endpoint] = addresses
     return found
+
+
+def remember(store: Store, found: Mapping[Endpoint, Endpoint]) -> None:
+    """Note where names led: at a boot there may be no name server before the tunnel is up, whose end has a name."""
+    new = {str(name): address.host for name, address in found.items() if name != address}
+    held = _remembered(store) if new else {}
+    if any(held.get(name) != host for name, host in new.items()):
+        kept = list({**{name: host for name, host in held.items() if name not in new}, **new}.items())
+        store.write(dict(kept[-MOST_REMEMBERED:]), LAST)
+
+
+def remembered(store: Store) -> dict[Endpoint, Endpoint]:
+    """Give where names led when they were last found."""
+    found: dict[Endpoint, Endpoint] = {}
+    for name, host in _remembered(store).items():
+        named, _, port = name.rpartition(":")
+        found[Endpoint(named.strip("[]"), int(port))] = Endpoint(host, int(port))
+    return found
+
+
+def _remembered(store: Store) -> dict[str, str]:
+    """Read the file; one that is not what we wrote is worth as much as none."""
+    try:
+        held = store.read(LAST)
+    except HostError:
+        return {}
+    if not isinstance(held, dict):
+        return {}
+    return {name: host for name, host in held.items() if isinstance(host, str) and name.rpartition(":")[2].isdecimal()}
 
 
 def path_mtu(addresses: Iterable[str], links: Mapping[str, int], mark: int = 0, run: Run = run) -> int | None:
@@ -107,7 +147,12 @@ def _address(endpoint: Endpoint, wait: Callable[[float], None], left: int) -> st
 
 def _first(endpoint: Endpoint) -> str:
     """Give the address that wg(8) would take."""
-    return str(socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)[0][4][0])
+    return _addresses(endpoint)[0]
+
+
+def _addresses(endpoint: Endpoint) -> tuple[str, ...]:
+    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+    return tuple(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 def _retries() -> int:

@@ -1,10 +1,13 @@
 """What warren did to this host for one owner: written before anything is done, so that it can be undone.
 
     applied     the state that was last reached and seen to be there; undo is a diff back to it
+    asked       what had been asked for then: it has also the names of endpoints that stood for no address
     pending     the state that is being made (or unmade, then `unmaking`): set before the first change, so that
                 whoever finds it after a kill knows which devices may be ours
     confirmed   the last state its owner said yes to: what a boot brings back
     window      an apply that undoes itself at a deadline unless it is confirmed
+    source      the network file and the lock that it was compiled from, `good` those of what was confirmed: whoever
+                goes on working by them does not depend on what becomes of the file
 
 States are written once each, under their digest; the journal is a small file of digests, and is replaced whole. What
 an earlier boot was given is gone with it: then only `confirmed` is left.
@@ -17,11 +20,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2s
 from pathlib import Path
+from typing import TypeVar
 
 from warren.model.state import HostState, LanAddress, LanLink
 from warren.sys.codec import CodecError, decode, encode
 from warren.sys.store import Store, damaged, kernel_id, to_text
 
+_T = TypeVar("_T")
 OWNERS = "owners"
 FILE = "journal"
 
@@ -40,6 +45,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A network file and its lock as they were when they were applied; `file` is where it lay, an absolute path."""
+
+    file: str
+    text: str
+    lock: str
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
     """One owner's journal. `installed` maps an nft table's name to the digest of its listing once installed."""
 
@@ -51,6 +65,9 @@ class Journal:
     confirmed: HostState | None = None
     installed: tuple[tuple[str, str], ...] = ()
     window: Window | None = None
+    asked: HostState | None = None
+    source: Source | None = None
+    good: Source | None = None
 
     def states(self) -> tuple[HostState, ...]:
         """Give the states whose objects may be on the host, the likeliest first."""
@@ -91,10 +108,13 @@ class _File:
     confirmed: str | None = None
     installed: tuple[tuple[str, str], ...] = ()
     window: _WindowFile | None = None
+    asked: str | None = None
+    source: str | None = None
+    good: str | None = None
 
     def digests(self) -> set[str]:
-        named = (self.applied, self.pending, self.confirmed, self.window.back_to if self.window else None)
-        return {digest for digest in named if digest}
+        named = (self.applied, self.asked, self.pending, self.confirmed, self.window.back_to if self.window else None)
+        return {digest for digest in (*named, self.source, self.good) if digest}
 
 
 def load(store: Store, owner: str) -> Journal:
@@ -113,16 +133,19 @@ def load(store: Store, owner: str) -> Journal:
         if digest is None:
             return None
         if digest not in states:
-            states[digest] = _load_state(store, path / digest, digest)
+            states[digest] = _load(store, path / digest, digest, HostState)
         return states[digest]
 
-    journal = Journal(owner, written.host, written.file, confirmed=state(written.confirmed))
+    good = _load(store, path / written.good, written.good, Source) if written.good else None
+    journal = Journal(owner, written.host, written.file, confirmed=state(written.confirmed), good=good)
     if written.kernel != kernel_id():
         return journal
     window = written.window
     return replace(
         journal,
         applied=state(written.applied),
+        asked=state(written.asked),
+        source=_load(store, path / written.source, written.source, Source) if written.source else None,
         pending=state(written.pending),
         installed=written.installed,
         window=Window(window.token, window.deadline, state(window.back_to), window.guard) if window else None,
@@ -142,10 +165,10 @@ def save(store: Store, journal: Journal) -> None:
     """Write an owner's journal: first the states it names, then the journal itself; then drop what it names no more."""
     directory = _directory(journal.owner)
 
-    def digest(state: HostState | None) -> str | None:
-        if state is None:
+    def digest(value: HostState | Source | None) -> str | None:
+        if value is None:
             return None
-        name, text = _named(state)
+        name, text = _named(value)
         if not (store.path / OWNERS / directory / name).exists():
             store.write_text(text, OWNERS, directory, name)
         return name
@@ -161,6 +184,9 @@ def save(store: Store, journal: Journal) -> None:
         confirmed=digest(journal.confirmed),
         installed=journal.installed,
         window=_WindowFile(window.token, window.deadline, digest(window.back_to), window.guard) if window else None,
+        asked=digest(journal.asked),
+        source=digest(journal.source),
+        good=digest(journal.good),
     )
     store.write(encode(written), OWNERS, directory, FILE)
     for path in _files(store.path / OWNERS / directory):
@@ -168,15 +194,15 @@ def save(store: Store, journal: Journal) -> None:
             path.unlink(missing_ok=True)
 
 
-_KNOWN: dict[int, tuple[HostState, str, str]] = {}
+_KNOWN: dict[int, tuple[HostState | Source, str, str]] = {}
 
 
-def _named(state: HostState) -> tuple[str, str]:
+def _named(value: HostState | Source) -> tuple[str, str]:
     """Give a state's digest and text: an apply writes its journal twice, and 20,000 routes take a tenth of a second."""
-    known = _KNOWN.get(id(state))
+    known = _KNOWN.get(id(value))
     if known is None:
-        text = to_text(encode(state))
-        known = _KNOWN[id(state)] = (state, blake2s(text.encode(), digest_size=16).hexdigest(), text)
+        text = to_text(encode(value))
+        known = _KNOWN[id(value)] = (value, blake2s(text.encode(), digest_size=16).hexdigest(), text)
         for old in list(_KNOWN)[:-4]:
             _KNOWN.pop(old, None)
     return known[1:]
@@ -205,12 +231,12 @@ def others(store: Store, owner: str) -> tuple[Journal, ...]:
     return tuple(load(store, other) for other in owners(store) if other != owner)
 
 
-def _load_state(store: Store, path: Path, digest: str) -> HostState:
+def _load(store: Store, path: Path, digest: str, kind: type[_T]) -> _T:
     data = store.read(*path.relative_to(store.path).parts)
     if data is None:
-        raise damaged(path.parent / FILE, f"it names the state {digest}, which is not there")
+        raise damaged(path.parent / FILE, f"it names {digest}, which is not there")
     try:
-        return decode(data, HostState)
+        return decode(data, kind)
     except CodecError as error:
         raise damaged(path, str(error)) from None
 

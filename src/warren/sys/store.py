@@ -4,6 +4,9 @@
     register.json            numbers and settings that owners share (register.py)
     owners/OWNER/journal     what was applied, is being applied, was confirmed (journal.py)
     owners/OWNER/DIGEST.json those states, each written once
+    endpoints.json           where the names of endpoints led when they were last found (endpoints.py)
+    install.json             what `warren install` made of this host's files (install.py)
+    boot/guard.sh            what a boot puts up before there is any network (boot_guard.py)
     confirm.log              what the guard of an unconfirmed apply said
 
 Only root reads it (0700). A file is replaced whole, and is on the disk before its name is: whoever is killed at
