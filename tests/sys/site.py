@@ -103,18 +103,33 @@ class Site:
         inet.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
         inet.sh("; ".join(f"ip addr add {address} dev lo" for address in ANYWHERE))
         for name in self.hosts:
-            v4, v6 = UPLINKS[name]
-            box, net4, net6 = self[name], v4.rpartition(".")[0], v6.rpartition("::")[0]
-            inet.wire(name, box, "eth0")
-            inet.sh(f"ip addr add {net4}.1/24 dev {name}; ip addr add {net6}::1/64 dev {name} nodad")
-            box.sh(f"ip addr add {v4}/24 dev eth0; ip addr add {v6}/64 dev eth0 nodad")
-            box.sh(f"ip route add default via {net4}.1; ip -6 route add default via {net6}::1")
+            self.lay_uplink(name)
         if "client" in self.boxes:
-            nyc, client = self["nyc"], self["client"]
-            nyc.wire("eth2", client, "eth0")
-            nyc.sh("ip addr add 192.168.21.1/24 dev eth2; ip addr add fd21:21::1/64 dev eth2 nodad")
-            client.sh("ip addr add 192.168.21.100/24 dev eth0; ip addr add fd21:21::100/64 dev eth0 nodad")
-            client.sh("ip route add default via 192.168.21.1; ip -6 route add default via fd21:21::1")
+            self.lay_lan()
+
+    def lay_uplink(self, name: str) -> None:
+        """Lay a host's cable to the internet."""
+        v4, v6 = UPLINKS[name]
+        inet, box, net4, net6 = self["inet"], self[name], v4.rpartition(".")[0], v6.rpartition("::")[0]
+        inet.wire(name, box, "eth0")
+        inet.sh(f"ip addr add {net4}.1/24 dev {name}; ip addr add {net6}::1/64 dev {name} nodad")
+        box.sh(f"ip addr add {v4}/24 dev eth0; ip addr add {v6}/64 dev eth0 nodad")
+        box.sh(f"ip route add default via {net4}.1; ip -6 route add default via {net6}::1")
+
+    def lay_lan(self) -> None:
+        """Lay the cable between nyc and the client on its LAN."""
+        nyc, client = self["nyc"], self["client"]
+        nyc.wire("eth2", client, "eth0")
+        nyc.sh("ip addr add 192.168.21.1/24 dev eth2; ip addr add fd21:21::1/64 dev eth2 nodad")
+        client.sh("ip addr add 192.168.21.100/24 dev eth0; ip addr add fd21:21::100/64 dev eth0 nodad")
+        client.sh("ip route add default via 192.168.21.1; ip -6 route add default via fd21:21::1")
+
+    def restart(self, name: str) -> Box:
+        """Have a host lose its memory and keep its files; there is no cable to it until one is laid."""
+        self[name].sh("for cable in eth0 eth2; do ip link del $cable || true; done")  # a namespace takes its time
+        self[name].close()
+        self.boxes[name] = Box(self[name].state)
+        return self[name]
 
 
 def _lans(name: str) -> tuple[object, ...]:

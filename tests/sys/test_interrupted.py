@@ -13,6 +13,7 @@ import pytest
 
 from tests.core.compile.networks import portal
 from tests.sys.boxes import difference
+from tests.sys.dying import KILLED, dying
 from tests.sys.foreign import furnish
 from tests.sys.site import Site, lock_of, site
 from warren.model.change import Command
@@ -22,55 +23,14 @@ from warren.sys.apply import ApplyFailed, apply, down
 from warren.sys.machine import Machine
 from warren.sys.prepare import allot, prepare
 from warren.sys.run import CommandFailed, run
-from warren.sys.store import Store
 
 pytestmark = pytest.mark.lab
-KILLED = -signal.SIGKILL
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path, "nyc", "paris", "tokyo") as made:
         yield made
-
-
-class DyingStore(Store):
-    """A store whose process is killed before it changes a file, once the count has come to nothing."""
-
-    __slots__ = ()
-
-    def write_text(self, text: str, *names: str) -> None:
-        _count_down()
-        super().write_text(text, *names)
-
-    def remove(self, *names: str) -> None:
-        _count_down()
-        super().remove(*names)
-
-
-_left = [0]
-
-
-def _count_down() -> None:
-    _left[0] -= 1
-    if _left[0] < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _act(command: Command) -> str:
-    _count_down()
-    return run(command)
-
-
-def dying(here: Site, steps: int, change: Callable[[Machine], object]) -> int:
-    """Change nyc in a process that is killed after so many steps; give its exit status."""
-    machine = Machine(DyingStore(here["nyc"].state), act=_act, patience=10)
-
-    def until_death() -> None:
-        _left[0] = steps
-        change(machine)
-
-    return here["nyc"].fork(until_death)
 
 
 def applying(network: Network) -> Callable[[Machine], object]:
@@ -91,7 +51,7 @@ def test_killed_between_any_two_steps_of_apply(here: Site) -> None:
     steps = 0
     while True:
         nyc.call(partial(allot, network, lock_of(network), "nyc", nyc.machine))
-        ended = dying(here, steps, applying(network))
+        ended = dying(here["nyc"], steps, applying(network))
         assert ended in (0, KILLED)
         if steps % 2:
             here.apply(network, "nyc")
@@ -114,7 +74,7 @@ def test_killed_between_any_two_steps_of_down(here: Site) -> None:
 
     steps = 0
     while True:
-        ended = dying(here, steps, partial(down, "portals"))
+        ended = dying(here["nyc"], steps, partial(down, "portals"))
         assert ended in (0, KILLED)
         if steps % 2:
             here.apply(network, "nyc")
@@ -146,7 +106,7 @@ def test_killed_between_any_two_steps_of_a_change(here: Site) -> None:
     steps = 0
     while True:
         nyc.call(partial(allot, other, lock_of(other), "nyc", nyc.machine))
-        ended = dying(here, steps, applying(other))
+        ended = dying(here["nyc"], steps, applying(other))
         assert ended in (0, KILLED)
         if steps % 2:
             here.apply(other, "nyc")

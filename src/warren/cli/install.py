@@ -32,8 +32,9 @@ def install(file: str, host: str, chosen: str | None, dry_run: bool, as_json: bo
     """
     from warren.cli.network import open_network
     from warren.core.install.files import Init
-    from warren.sys.install import init_here, installed, plan
+    from warren.sys.init_system import init_here
     from warren.sys.install import install as put
+    from warren.sys.install import installed, plan
     from warren.sys.machine import Machine
     from warren.sys.prepare import choose_host
 

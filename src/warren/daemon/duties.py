@@ -12,6 +12,7 @@ from warren.model.network import Network
 from warren.sys import journal
 from warren.sys.errors import HostError
 from warren.sys.feeds import feeds_of
+from warren.sys.journal import Source
 from warren.sys.machine import Machine
 
 
@@ -34,6 +35,32 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         followed=lock.by_name[host].followed,
         fed=bool(feeds_of(applied)),
     )
+
+
+def applied_source(network: str, machine: Machine) -> tuple[Source, str] | None:
+    """Give what an applied network was compiled from, and which of its hosts this is; None if it is not applied here.
+
+    HostError where a warren applied it that did not keep that yet.
+    """
+    held = journal.load(machine.store, network)
+    if held.applied is None or not held.applied.interfaces:
+        return None
+    if held.source is None:
+        raise HostError(
+            f"the file that {network} was applied from was not kept", f"Run `warren apply {held.file or 'FILE'}` again."
+        )
+    return held.source, held.applied.host
+
+
+def when_applied(network: str, machine: Machine, wait: Callable[[float], None]) -> tuple[Source, str]:
+    """Wait until a network is applied here, as at a boot; `wait` sleeps for so many seconds."""
+    while True:
+        found = applied_source(network, machine)
+        if found is not None:
+            return found
+        seen = journal.stamp(machine.store, network)
+        while journal.stamp(machine.store, network) == seen:
+            wait(1.0)
 
 
 def after_each_apply(read: Callable[[], Duties], network: str, machine: Machine) -> Callable[[], Duties | None]:

@@ -34,7 +34,7 @@ def refresh(store: Store, changed: Journal) -> None:
 def write(store: Store, *journals: Journal) -> None:
     """Write the script for what these owners have confirmed; a conf comes up by its own, and is no part of it."""
     wanted = [held.confirmed for held in sorted(journals, key=lambda held: held.owner) if held.confirmed is not None]
-    text = render_guard([state for state in wanted if not state.is_conf])
+    text = render_guard([state for state in wanted if not state.is_conf and (state.tables or state.rules)])
     path = path_of(store)
     if not path.exists() or path.read_text() != text:
         store.write_text(text.removesuffix("\n"), *PLACE)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import blake2s
 from pathlib import Path
@@ -20,13 +20,12 @@ from warren.core.install.files import Enabled, Init, Installation, Where
 from warren.core.install.openrc import openrc_files
 from warren.core.install.systemd import systemd_files
 from warren.core.render.tree import File
-from warren.model.change import Command
-from warren.sys import boot_guard, journal, systemd
+from warren.sys import boot_guard, journal
 from warren.sys.codec import CodecError, decode, encode
 from warren.sys.errors import HostError
+from warren.sys.init_system import disable, enable, forgotten
 from warren.sys.lock import host_lock
 from warren.sys.machine import Machine
-from warren.sys.run import find_program
 from warren.sys.store import DEFAULT_STATE_DIR, Store, damaged, sync_directory
 
 _PLAIN = re.compile(r"[\w/.,:@+=-]+")
@@ -70,22 +69,6 @@ def installed(store: Store) -> Installed | None:
         raise damaged(store.path / boot_guard.RECORD, str(error)) from None
 
 
-def init_here(root: Path = Path("/")) -> Init:
-    """Say which init system this host has; HostError if it is one that we have no files for."""
-    if (root / "run/systemd/system").is_dir():
-        return Init.SYSTEMD
-    if (root / "run/openrc").is_dir():
-        return Init.OPENRC
-    for init, sign in ((Init.SYSTEMD, "lib/systemd/systemd"), (Init.OPENRC, "sbin/openrc-run")):
-        if (root / sign).exists():
-            return init
-    raise HostError(
-        "this host has neither systemd nor OpenRC, and warren has files for no other init system",
-        "Have yours run these, as root: the script that `warren install --init openrc --dry-run` names before the "
-        "network is up, `warren apply --at-boot --retry` after it, and `warren agent --network NAME` to stay.",
-    )
-
-
 def plan(store: Store, init: Init, networks: Iterable[str], *, geo: bool) -> Installation:
     """Work out what is to be on this host for these networks; HostError where its paths cannot stand in such files."""
     where = where_here(store)
@@ -123,7 +106,7 @@ def _argv() -> tuple[str, ...]:
 
 
 def install(machine: Machine, made: Installation, networks: Iterable[str], root: Path = Path("/")) -> None:
-    """Write files and have them started at boot. HostError, and nothing is changed, where somebody else's file stands."""
+    """Write files and have them started at boot; HostError, and nothing is changed, where a file is not ours."""
     store = machine.store
     with host_lock(store, machine.patience):
         before = installed(store) or Installed(made.init)
@@ -144,10 +127,10 @@ def install(machine: Machine, made: Installation, networks: Iterable[str], root:
         boot_guard.write(store, *(journal.load(store, owner) for owner in journal.owners(store)))
         for file in made.files:
             _write(root / file.path, file)
-        _disable(made.init, gone, machine)
+        disable(made.init, gone, machine)
         for each in stale:
             _remove(root / each.path, each)
-        _enable(made, machine)
+        enable(made, machine)
         final = tuple(Made(file.path, (_digest(file.text),)) for file in made.files)
         store.write(encode(replace(record, files=final, enabled=made.enabled)), boot_guard.RECORD)
 
@@ -159,14 +142,14 @@ def uninstall(machine: Machine, root: Path = Path("/")) -> Removed:
         record = installed(store)
         if record is None:
             raise HostError("warren is not installed on this host", "`warren install FILE` does that.")
-        _disable(record.init, record.enabled, machine)
-        removed, left = [], []
+        disable(record.init, record.enabled, machine)
+        removed: list[str] = []
+        left: list[str] = []
         for each in record.files:
             what = _remove(root / each.path, each)
             if what is not None:
                 (removed if what else left).append(f"/{each.path}")
-        if record.init is Init.SYSTEMD:
-            _reload(machine)
+        forgotten(record.init, machine)
         store.remove(*boot_guard.PLACE)
         store.remove(boot_guard.RECORD)
         return Removed(tuple(removed), tuple(left))
@@ -219,7 +202,7 @@ def _write(path: Path, file: File) -> None:
 
 
 def _remove(path: Path, made: Made) -> bool | None:
-    """Remove a file if it is what we wrote: whether it was; None if there is none. An empty directory of ours goes too."""
+    """Remove a file if it is what we wrote, with a directory that is empty then; None if there is none."""
     found = _text(path)
     if found is None:
         return None
@@ -229,62 +212,3 @@ def _remove(path: Path, made: Made) -> bool | None:
     if path.parent.name == "networkd.conf.d" and not any(path.parent.iterdir()):
         path.parent.rmdir()
     return True
-
-
-# --- the init system ------------------------------------------------------------------------------------------
-
-
-def _enable(made: Installation, machine: Machine) -> None:
-    for command in _enabling(made, at_work=_at_work(made.init)):
-        machine.act(command)
-
-
-def _enabling(made: Installation, *, at_work: bool) -> Iterator[Command]:
-    """Give the commands that have things started at boot, and at once what is of use at once."""
-    if made.init is Init.SYSTEMD:
-        if at_work:
-            yield Command(("systemctl", "daemon-reload"), says="systemd reads its units again")
-        yield Command(("systemctl", "--quiet", "enable", *(one.name for one in made.enabled)), says="enable units")
-        # An agent that runs already is another version's: it begins anew.
-        now = tuple(one.name for one in made.enabled if one.now)
-        if at_work and now:
-            yield Command(("systemctl", "restart", *now), says=f"start {', '.join(now)}")
-        return
-    for one in made.enabled:
-        yield Command(("rc-update", "--quiet", "add", one.name, one.level), says=f"enable {one.name}")
-    for one in made.enabled:
-        if at_work and one.now:
-            yield Command(("rc-service", "--quiet", one.name, "restart"), says=f"start {one.name}")
-
-
-def _disable(init: Init, enabled: Iterable[Enabled], machine: Machine) -> None:
-    for command in _disabling(init, tuple(enabled), at_work=_at_work(init)):
-        machine.act(command)
-
-
-def _disabling(init: Init, enabled: tuple[Enabled, ...], *, at_work: bool) -> Iterator[Command]:
-    """Give the commands that stop and forget things; it is no failure if they are not there any more."""
-    if not enabled:
-        return
-    if init is Init.SYSTEMD:
-        names = [one.name for one in enabled]
-        if at_work:
-            yield Command(("systemctl", "stop", *names), says="stop units", fine=(0, 5))
-        yield Command(("systemctl", "--quiet", "disable", *names), says="disable units", fine=(0, 1))
-        return
-    for one in enabled:
-        if at_work:
-            yield Command(("rc-service", "--quiet", one.name, "stop"), says=f"stop {one.name}", fine=(0, 1))
-        yield Command(("rc-update", "--quiet", "delete", one.name, one.level), says=one.name, fine=(0, 1))
-
-
-def _reload(machine: Machine) -> None:
-    if _at_work(Init.SYSTEMD):
-        machine.act(Command(("systemctl", "daemon-reload"), says="systemd reads its units again"))
-
-
-def _at_work(init: Init) -> bool:
-    """Say whether the init system runs here: in an image that is being built it does not, and is told by files alone."""
-    if init is Init.SYSTEMD:
-        return systemd.runs_units_here()
-    return os.path.isdir("/run/openrc") and find_program("rc-service") is not None

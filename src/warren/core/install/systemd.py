@@ -27,6 +27,7 @@ _FIRST = "local-fs.target systemd-sysctl.service systemd-modules-load.service nf
 _NO_UNIT_NEEDS = (
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
+    "PrivateMounts=yes",
     "ProtectControlGroups=yes",
     "ProtectKernelLogs=yes",
     "ProtectKernelModules=yes",
@@ -98,6 +99,7 @@ def _guard(where: Where) -> Iterator[Section]:
             *alone,
             *_NO_UNIT_NEEDS,
             *closed,
+            "SystemCallFilter=~@resources",
             "IPAddressDeny=any",  # netlink is no such traffic
         ),
     )

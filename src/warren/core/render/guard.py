@@ -25,13 +25,16 @@ export PATH LC_ALL
 status=0
 part() {{ sed -n "s/^$1 //p" "$0"; }}
 say() {{ echo "warren: $*" >&2; status=1; }}
+# A shell may have an `ip` of its own that knows no protocols.
+find() {{ IFS=:; for dir in $PATH; do if [ -x "$dir/$1" ]; then echo "$dir/$1"; return; fi; done; echo "$1"; }}
+ip=$(find ip)
 
 said=$(part nft | nft -f - 2>&1) || say "the firewall is not up: $said"
 for family in 4 6; do
     # A kernel that was told to have no IPv6 has none to leak.
     [ "$family" = 4 ] || [ -e /proc/sys/net/ipv6 ] || continue
     # Rules that are there already are told as an error, which is none.
-    said=$(part "ip$family" | ip "-$family" -force -batch - 2>&1 | grep -v -e 'File exists' -e '^Command failed')
+    said=$(part "ip$family" | "$ip" "-$family" -force -batch - 2>&1 | grep -v -e 'File exists' -e '^Command failed')
     [ -z "$said" ] || say "not all rules of IPv$family are up: $said"
 done
 exit $status
