@@ -32,6 +32,7 @@ def install(file: str, host: str, chosen: str | None, dry_run: bool, as_json: bo
     """
     from warren.cli.network import open_network
     from warren.core.install.files import Init
+    from warren.sys.feeds import applied_with_feeds
     from warren.sys.init_system import init_here
     from warren.sys.install import install as put
     from warren.sys.install import installed, plan
@@ -44,7 +45,7 @@ def install(file: str, host: str, chosen: str | None, dry_run: bool, as_json: bo
     init = Init(chosen) if chosen else init_here()
     before = installed(machine.store)
     networks = sorted({network.name, *(before.networks if before else ())})
-    made = plan(machine.store, init, networks, geo=bool(network.named))
+    made = plan(machine.store, init, networks, geo=bool(applied_with_feeds(machine.store)))
     if not dry_run:
         _check(machine, network.name, name, file)
         put(machine, made, networks)

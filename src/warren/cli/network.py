@@ -21,7 +21,7 @@ from warren.core.parse.tree import MAX_BYTES
 from warren.model.diagnostic import Severity
 from warren.model.key import PublicKey, encode_key
 from warren.model.lock import Lock
-from warren.model.named_set import ListFile, NamedSet
+from warren.model.named_set import ListSource, NamedSet
 from warren.model.network import Network
 from warren.sys.errors import HostError
 from warren.sys.journal import Source
@@ -67,7 +67,7 @@ def open_kept(kept: Source) -> tuple[Network, Lock]:
     """Read a network as it was when it was applied; sets that cannot be had any more are empty: they are up already."""
     read = read_sets(kept.file)
 
-    def whatever_there_is(name: str, listed: ListFile | None) -> NamedSet:
+    def whatever_there_is(name: str, listed: ListSource | None) -> NamedSet:
         return replace(read(name, listed), missing="")
 
     loaded = load(kept.text.encode(), kept.lock.encode(), kept.file, None, lock_path(kept.file), whatever_there_is)

@@ -19,7 +19,7 @@ from warren.model.change import Item, PutElements, PutTable, Rune
 from warren.model.firewall import Set, Table
 from warren.model.prefix import Prefix
 from warren.model.state import HostState
-from warren.sys import confirm, journal, nft
+from warren.sys import boot_guard, confirm, journal, nft
 from warren.sys.errors import HostError
 from warren.sys.feeds import Feeds
 from warren.sys.geo import SHRINK
@@ -155,6 +155,7 @@ def _make(held: Journal, desired: HostState, items: tuple[Item, ...], machine: M
         digests.append((table.name, nft.digest(listed, live_sets(table))))
     confirmed = desired if held.confirmed == held.applied else held.confirmed
     reached = replace(held, applied=desired, pending=None, confirmed=confirmed, installed=tuple(digests))
+    boot_guard.refresh(machine.store, reached)
     journal.save(machine.store, reached)
 
 

@@ -77,7 +77,7 @@ depend() {{
 
 
 def openrc_files(where: Where, networks: Iterable[str], *, geo: bool) -> Installation:
-    """Give the services for a host with OpenRC; `geo`: some network names a country or a list that is fetched."""
+    """Give the services for a host with OpenRC; `geo`: some network has sets that are fetched."""
     program, rest = where.argv[0], where.argv[1:]
     setting = "" if where.default_store else f"WARREN_STATE_DIR={where.store}"
     words = " ".join((*rest, "apply", "--at-boot", "--retry"))
@@ -95,7 +95,7 @@ def openrc_files(where: Where, networks: Iterable[str], *, geo: bool) -> Install
         enabled.append(Enabled(f"warren-agent.{network}", "default", now=True))
     said: tuple[str, ...] = ()
     if geo:
-        update = " ".join((*where.argv, "geo", "update"))
+        update = " ".join((*where.argv, "geo", "update", "--refresh", "--jitter", "21600"))
         line = f"{setting} {update}".strip()
         if where.cron == "cron.d":
             files.append(File("etc/cron.d/warren-geo", f"# Made by `warren install`.\n17 4 * * * root {line}\n"))

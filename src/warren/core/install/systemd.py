@@ -47,7 +47,7 @@ _NO_UNIT_NEEDS = (
 
 
 def systemd_files(where: Where, networks: Iterable[str], *, geo: bool) -> Installation:
-    """Give the units for a host with systemd; `geo`: some network names a country or a list that is fetched."""
+    """Give the units for a host with systemd; `geo`: some network has sets that are fetched."""
     files = [
         _file("warren-guard.service", _guard(where)),
         _file("warren-apply.service", _apply(where)),
@@ -172,7 +172,7 @@ def _geo(where: Where) -> Iterator[Section]:
         "Service",
         (
             "Type=oneshot",
-            f"ExecStart={_argv(where, 'geo', 'update')}",
+            f"ExecStart={_argv(where, 'geo', 'update', '--refresh')}",
             *_environment(where),
             *_privileges("CAP_NET_ADMIN"),
             "PrivateDevices=yes",
