@@ -21,7 +21,7 @@ from pathlib import Path
 
 from initramfs import build_initramfs
 from kernel import NoVM, cached_kernel
-from machine import Broken, TimeIsUp, run_machine
+from machine import Broken, LockedUp, TimeIsUp, run_machine
 
 NO_VM, TIME_IS_UP, BROKEN = 77, 124, 125
 PROGRAMS = ("qemu-system-x86_64", "/bin/busybox", "cpio", "setpriv", "/sbin/modprobe")
@@ -62,7 +62,11 @@ def run_in_vm(command: list[str], timeout: float) -> int:
     environment = {**ours, "WARREN_IN_VM": kernel.release}
     with tempfile.TemporaryDirectory(prefix="warren-vm-") as scratch:
         initramfs = build_initramfs(kernel, command, Path.cwd(), environment, Path(scratch))
-        ended = run_machine(kernel, initramfs, Path(scratch), sys.stdout.buffer, timeout)
+        try:
+            ended = run_machine(kernel, initramfs, Path(scratch), sys.stdout.buffer, timeout)
+        except LockedUp as why:  # the emulated machine's failure, not the command's; a second is told as it is
+            _say(f"{why}\nOnce more.")
+            ended = run_machine(kernel, initramfs, Path(scratch), sys.stdout.buffer, timeout)
     _say(f"booted Linux {kernel.release} in {ended.boot_seconds:.1f} s, ran for {ended.run_seconds:.1f} s")
     return ended.status
 

@@ -14,6 +14,9 @@ countries, lists and domains exempt from a portal goes through its exit then.
     forward      the guards: out of a portal's exit or not at all; from tunnels only what the network owes them
     postrouting  MSS; nothing of the network leaves by anything but a tunnel
     srcnat       sources that the far side could not answer become ours, those of a mapped LAN what it is known by
+
+Every packet of the host meets the hooks, WireGuard's own too, so a rule asks first what costs least and tells most
+packets apart (a port, a mark, an address), and for the name of a device, which is copied and hashed, last.
 """
 
 from __future__ import annotations

@@ -97,8 +97,8 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
     uplink = here.host.uplink
     ports = tuple(sorted({device.port for device in here.locked.devices if device.name in here.devices}))
     yield rule(
-        CAME_ELSEWHERE,
         Port("udp", "dport", ports),
+        CAME_ELSEWHERE,
         FibType("daddr", "local"),
         SetMark(MARK_MASK, OUTER_MARK),
         Return(),
@@ -106,9 +106,9 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
     )
     if here.entering:
         yield rule(
-            came_by(uplink, negate=True),
             CtDirection("reply"),
             BY_UPLINK,
+            came_by(uplink, negate=True),
             MARK_UPLINK,
             Return(),
             why="replies leave by the uplink their flow came in by",
@@ -116,9 +116,9 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
     for gateway in here.gateways:
         mark = here.gateway_mark(gateway)
         yield rule(
-            came_by(here.device(gateway), negate=True),
             CtDirection("reply"),
             CtMark(MARK_MASK, mark),
+            came_by(here.device(gateway), negate=True),
             SetMark(MARK_MASK, mark),
             Return(),
             why=f"who came by {gateway} is answered by it",
@@ -128,7 +128,7 @@ def _prerouting(here: Here) -> Iterator[NftRule]:
         yield rule(came_by(here.device(peer)), Jump(_from(here, peer)), why=f"what {peer} may send")
     if here.entering:
         yield rule(
-            came_by(uplink), CtDirection("original"), Jump("by_uplink"), why="flows that begin beyond the uplink"
+            CtDirection("original"), came_by(uplink), Jump("by_uplink"), why="flows that begin beyond the uplink"
         )
     for number, way in _mac_ways(here):
         source_place = way.portal.source
@@ -153,7 +153,6 @@ def _entitled(here: Here, peer: str) -> Iterator[NftRule]:
 
     Answers come from anywhere: that is what the device is for.
     """
-    yield rule(CtDirection("reply"), Return())
     yield rule(CtState(("established", "related")), Return())
     anything = any_address(here, peer)
     reached = here.fabric.reached(here.host.name, peer)
@@ -262,11 +261,11 @@ def _input(here: Here) -> Iterator[NftRule]:
         own = to(family, (host_prefix(address),))
         neighbours = lans_on_uplink(here, family)
         if neighbours:
-            yield rule(came_by(here.host.uplink), own, source(family, neighbours), Return())
+            yield rule(own, came_by(here.host.uplink), source(family, neighbours), Return())
         yield rule(
+            own,
             CAME_ELSEWHERE,
             came_by(*inside, negate=True),
-            own,
             Counter(),
             Drop(),
             why="a tunnel address is reached by tunnels and LANs only",

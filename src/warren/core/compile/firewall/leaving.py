@@ -12,7 +12,6 @@ from warren.core.compile.firewall.guests import keep_source, masquerade_guests
 from warren.core.compile.firewall.publish import sources_of_clients
 from warren.core.compile.firewall.sets import (
     LEAVES_BY_TUNNEL,
-    LEAVES_ELSEWHERE,
     OF_PORTAL,
     UNMARKED,
     came_by,
@@ -74,6 +73,7 @@ NEIGHBOUR_DISCOVERY = (
 def leaving_chains(here: Here) -> Iterator[Chain]:
     """Make the chains that a packet meets after it is routed."""
     yield Chain("postrouting", tuple(_postrouting(here)), Hook("filter", "postrouting", OUR_MANGLE))
+    yield Chain("to_tunnels", (rule(TcpSyn(), MssClamp()),))
     yield Chain("far_guard", tuple(_far_guard(here)))
     if here.dedicated:
         yield Chain("portal_errors", tuple(_portal_errors(here)))
@@ -84,19 +84,19 @@ def leaving_chains(here: Here) -> Iterator[Chain]:
 
 
 def _postrouting(here: Here) -> Iterator[NftRule]:
-    yield rule(LEAVES_BY_TUNNEL, TcpSyn(), MssClamp())
+    yield rule(LEAVES_BY_TUNNEL, Goto("to_tunnels"))
     for family in here.usable:
-        yield rule(LEAVES_ELSEWHERE, leaves_by("lo", negate=True), to(family, near(family)), Goto("far_guard"))
+        yield rule(to(family, near(family)), leaves_by("lo", negate=True), Goto("far_guard"))
     if here.dedicated:
-        yield rule(leaves_by(here.host.uplink), OF_PORTAL, FibType("saddr", "local"), Goto("portal_errors"))
+        yield rule(OF_PORTAL, leaves_by(here.host.uplink), FibType("saddr", "local"), Goto("portal_errors"))
     for peer in here.chosen_exits:
         of_exit = CtMark(MARK_MASK, mark_of(here, peer))
-        yield rule(leaves_by(here.host.uplink), of_exit, FibType("saddr", "local"), Goto("portal_errors"))
+        yield rule(of_exit, leaves_by(here.host.uplink), FibType("saddr", "local"), Goto("portal_errors"))
     for gateway in here.gateways:
         yield rule(
-            leaves_by(here.host.uplink),
             CtDirection("reply"),
             CtMark(MARK_MASK, here.gateway_mark(gateway)),
+            leaves_by(here.host.uplink),
             Counter(),
             Drop(),
             why=f"who came by {gateway} is answered by it or not at all",
@@ -106,12 +106,12 @@ def _postrouting(here: Here) -> Iterator[NftRule]:
         begins: tuple[tuple[Match, ...], ...] = ((L4Proto(("tcp",), negate=True),), (TcpSyn(),))
         for match in begins:
             yield rule(
-                leaves_by(here.host.uplink),
-                FibType("saddr", "local"),
                 UNMARKED,
                 CtDirection("original"),
                 *families,
                 *match,
+                leaves_by(here.host.uplink),
+                FibType("saddr", "local"),
                 Goto(f"own_guard_{number}"),
                 why=f"portal {identity(way.portal)}",
             )

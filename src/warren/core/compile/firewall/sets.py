@@ -135,7 +135,6 @@ def leaves_by(*names: str, negate: bool = False) -> IfName:
 CAME_BY_TUNNEL = IfName("iif", TUNNELS)
 CAME_ELSEWHERE = IfName("iif", TUNNELS, negate=True)
 LEAVES_BY_TUNNEL = IfName("oif", TUNNELS)
-LEAVES_ELSEWHERE = IfName("oif", TUNNELS, negate=True)
 
 
 def rule(*parts: Match | Statement, why: str = "") -> NftRule:
