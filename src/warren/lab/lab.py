@@ -15,6 +15,8 @@ from pathlib import Path
 from warren.core.allot import allot
 from warren.core.delegates import grant
 from warren.core.maps import settled
+from warren.core.walk import spot_of
+from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.core.world import SSHD, place_world
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
@@ -22,6 +24,8 @@ from warren.lab.devices import connector
 from warren.lab.keys import with_fresh_keys, write_keys
 from warren.lab.learn import await_learned, learners_of
 from warren.lab.lease import take_leases
+from warren.lab.lookup import Lookup, grow_up, lan_resolver, look_up, own_resolver
+from warren.lab.name_server import as_names, point_at_it, serve_names
 from warren.lab.questions import Questions
 from warren.lab.service import Services
 from warren.lab.sight import Eye, Sighting, show_to_eyes
@@ -38,6 +42,7 @@ from warren.lab.topology import (
 )
 from warren.lab.wired import wired
 from warren.lab.works import Works, applier, nudge, on_each
+from warren.model.expect import Expect
 from warren.model.lock import Lock
 from warren.model.network import Network
 from warren.model.prefix import Family
@@ -64,6 +69,8 @@ class Lab:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     eyes: dict[str, Eye] = field(default_factory=dict)
     asked: dict[str, Ask] = field(default_factory=dict)
+    states: dict[str, HostState] = field(default_factory=dict)
+    asked_for: set[tuple[str, str]] = field(default_factory=set)  # which names, in which spaces
 
     def __post_init__(self) -> None:
         self.services = Services(self.spaces, self.selector)
@@ -80,6 +87,9 @@ class Lab:
         for wave in (names & dialled, names - dialled):
             reached |= on_each(self.spaces, sorted(wave), self.works(self.network, self.lock))
         self._wake(reached)
+        self.states |= reached
+        self.asked_for.clear()
+        grow_up(self.spaces, reached)
         return reached
 
     def connect_devices(self) -> None:
@@ -160,12 +170,43 @@ class Lab:
         for host in self.network.hosts:
             self.services.serve(host_space(host.name), host_space(host.name), SSHD.proto, SSHD.port)
 
+    def serve_names(self) -> None:
+        """Have the internet know the names of the file, for whoever resolves them."""
+        serve_names(self.spaces, INTERNET, self.selector, as_names(self.world.names))
+
     def serve_people(self) -> None:
         """Have the internet answer whoever is curious: `curl http://1.1.1.1` says which address it sees."""
         for proto, port in (("tcp", 80), ("tcp", 7777), ("udp", 7777)):
             self.services.serve(INTERNET, INTERNET, proto, port)
 
     # --- asking ------------------------------------------------------------------------------------------
+
+    def ask_for_names(self, expects: Iterable[Expect]) -> dict[tuple[str, str], str]:
+        """Have machines ask for the names they are about to send to, once; gives what went wrong, by space and name."""
+        known = dict(self.world.names)
+        lookups = {}
+        for expect in expects:
+            name, spot = expect.target.name, spot_of(self.world, expect.source_place)
+            resolver = self._resolver_of(spot) if name else ""
+            space = self.questions.space_of(spot)
+            if resolver and (space, name) not in self.asked_for:
+                lookups[space, name] = Lookup(space, resolver, name)
+        look_up(lookups.values(), self.spaces, self.selector, self.wait, PATIENCE)
+        troubles = {}
+        for key, lookup in lookups.items():
+            if not lookup.trouble and lookup.addresses != frozenset(known[lookup.name]):
+                told = ", ".join(map(str, sorted(lookup.addresses, key=str))) or "nothing"
+                lookup.trouble = f"{lookup.resolver} answers {told} for {lookup.name}"
+            if lookup.trouble:
+                troubles[key] = lookup.trouble
+            else:
+                self.asked_for.add(key)
+        return troubles
+
+    def _resolver_of(self, spot: Spot) -> str:
+        if isinstance(spot, OnLan):
+            return lan_resolver(self.network, self.states.get(spot.client.host), spot.client)
+        return own_resolver(self.states.get(spot.host)) if isinstance(spot, OnHost) else ""
 
     def wait(self, until: Callable[[], bool], seconds: float, prod: Callable[[float], None] | None = None) -> bool:
         """Let sockets work until something is so, at most so long; says whether it came to be."""
@@ -251,10 +292,12 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     world = place_world(keyed, complete)
     wiring = wire(world, keyed)
     _name_hosts(world)
+    point_at_it()
     spaces = build(wiring)
     write_keys(files)
     lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
     lab.serve_operators()
+    lab.serve_names()
     lab.apply(host.name for host in keyed.hosts)
     lab.connect_devices()
     lab.let_learn()

@@ -10,6 +10,7 @@ import selectors
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 from warren.lab.spaces import LabError, Spaces
 
@@ -92,15 +93,16 @@ class _UdpAnswer:
                 payload, notes, _, seen = self.server.recvmsg(2048, 256)
             except BlockingIOError:
                 return
-            reply = answer(payload, self.who, (seen[0], seen[1]))
-            try:
-                self.server.sendmsg([reply], [(level, *_reversed(kind, data)) for level, kind, data in notes], 0, seen)
-            except OSError as error:
-                self._unanswerable(error)
+            answered_from(self.server, answer(payload, self.who, (seen[0], seen[1])), notes, seen)
 
-    def _unanswerable(self, error: OSError) -> None:
-        """An answer that finds no way is one the caller does not get: that is what is being tried here."""
-        self.last_trouble = error
+
+def answered_from(server: socket.socket, reply: bytes, notes: list[tuple[int, int, bytes]], seen: object) -> None:
+    """Answer from the address that was asked, which the `notes` of recvmsg tell.
+
+    An answer that finds no way is one the caller does not get: that is what is being tried here.
+    """
+    with suppress(OSError):
+        server.sendmsg([reply], [(level, *_reversed(kind, data)) for level, kind, data in notes], 0, seen)  # type: ignore[arg-type]
 
 
 def _reversed(kind: int, data: bytes) -> tuple[int, bytes]:

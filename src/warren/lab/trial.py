@@ -90,10 +90,19 @@ def try_as_it_is(lab: Lab, expects: Iterable[Expect], walker: Walker) -> Iterato
             waiting = [question for question in waiting if question not in together]
             started = time.monotonic()
             packets = [ask for question in together for ask in question.packets]
+            _look_up(lab, together)
             lab.ask([ask for ask in packets if not ask.size], expecting_answers=not blocked)
             lab.ask([ask for ask in packets if ask.size], expecting_answers=False)
             for question in together:
                 yield _verdict(lab, question, time.monotonic() - started)
+
+
+def _look_up(lab: Lab, questions: Iterable[_Question]) -> None:
+    """Have the senders ask for the names first; whoever is told nothing, or something else, has nothing to send to."""
+    troubles = lab.ask_for_names(question.expect for question in questions)
+    for question in questions:
+        for ask in question.packets:
+            ask.flaw = ask.flaw or troubles.get((ask.space, question.expect.target.name), "")
 
 
 def crowd(lab: Lab, expects: Iterable[Expect], times: int) -> list[dict[str, int]]:
