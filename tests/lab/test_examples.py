@@ -40,6 +40,7 @@ def test_the_examples_are_those_the_project_promises() -> None:
         "gateway",
         "hotspot",
         "ipv6-land",
+        "names",
         "nested",
         "overlap",
         "own-traffic",

@@ -25,6 +25,7 @@ EXAMPLES = (
     "ipv6-land",
     "nested",
     "hotspot",
+    "names",
 )
 TIMES = 25
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")

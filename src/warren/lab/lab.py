@@ -25,7 +25,7 @@ from warren.lab.keys import with_fresh_keys, write_keys
 from warren.lab.learn import await_learned, learners_of
 from warren.lab.lease import take_leases
 from warren.lab.lookup import Lookup, grow_up, lan_resolver, look_up, own_resolver
-from warren.lab.name_server import as_names, point_at_it, serve_names
+from warren.lab.name_server import Zone, point_at_it, serve_names
 from warren.lab.questions import Questions
 from warren.lab.service import Services
 from warren.lab.sight import Eye, Sighting, show_to_eyes
@@ -75,6 +75,7 @@ class Lab:
     def __post_init__(self) -> None:
         self.services = Services(self.spaces, self.selector)
         self.questions = Questions(self.network, self.lock, self.world)
+        self.zone = Zone.of(self.world.names)
 
     # --- coming up ---------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class Lab:
 
     def serve_names(self) -> None:
         """Have the internet know the names of the file, for whoever resolves them."""
-        serve_names(self.spaces, INTERNET, self.selector, as_names(self.world.names))
+        serve_names(self.spaces, INTERNET, self.selector, self.zone)
 
     def serve_people(self) -> None:
         """Have the internet answer whoever is curious: `curl http://1.1.1.1` says which address it sees."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from warren.lab.service import IP_PKTINFO, IPV6_RECVPKTINFO, answered_from
@@ -36,8 +37,7 @@ RESOLVERS = Path("/etc/resolv.conf")
 PORT = 53
 TTL = 60
 _AUTHORITATIVE = 0x0400
-_POINTER = 0xC00C  # to the question's name
-Names = Mapping[bytes, tuple[Address, ...]]
+CNAME = 5
 
 
 def point_at_it() -> None:
@@ -49,31 +49,58 @@ def point_at_it() -> None:
     mount(str(ours), str(RESOLVERS), flags=MS_BIND)
 
 
-def as_names(names: tuple[tuple[str, tuple[Address, ...]], ...]) -> Names:
-    """Give names as they stand in messages."""
-    return {wire_name(name): addresses for name, addresses in names}
+@dataclass
+class Zone:
+    """What the internet knows: addresses by name, names that stand for others, records as they are; and who asked.
+
+    Names are as in messages, records those of one type: its number, and the data.
+    """
+
+    addresses: dict[bytes, tuple[Address, ...]] = field(default_factory=dict)
+    aliases: dict[bytes, bytes] = field(default_factory=dict)
+    records: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
+    asked: list[tuple[str, bytes, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, names: Iterable[tuple[str, tuple[Address, ...]]]) -> Zone:
+        """Make one that knows these names."""
+        return cls({wire_name(name): addresses for name, addresses in names})
+
+    def answer(self, data: bytes, asker: str) -> bytes:
+        """Answer a query; of a name that is not known it is said that there is none."""
+        try:
+            query = read_query(data)
+        except Malformed:
+            return refusal(data, FORMERR)
+        asked = query.question
+        self.asked.append((asker, asked.key, asked.kind))
+        found = list(self._found(asked.key, asked.kind))
+        if not found and asked.key not in self.known:
+            above = any(name.endswith(asked.key) for name in self.known)
+            return failure(query, 0 if above else NXDOMAIN, _AUTHORITATIVE)
+        head = HEADER.pack(query.number, QR | _AUTHORITATIVE | RA | (query.flags & RD), 1, len(found), 0, 0)
+        records = (name + struct.pack("!HHIH", kind, IN, TTL, len(one)) + one for name, kind, one in found)
+        return head + asked.name + struct.pack("!HH", asked.kind, asked.of_class) + b"".join(records)
+
+    @property
+    def known(self) -> set[bytes]:
+        """All names that there are."""
+        return {*self.addresses, *self.aliases, *(name for name, _ in self.records)}
+
+    def _found(self, name: bytes, kind: int) -> Iterator[tuple[bytes, int, bytes]]:
+        """Give the records of an answer, with those by which one name leads to another."""
+        for _ in self.aliases:  # no more often, should they go round in circles
+            if name in self.aliases:
+                yield name, CNAME, self.aliases[name]
+                name = self.aliases[name]
+        if (name, kind) in self.records:
+            yield name, kind, self.records[name, kind]
+        for address in self.addresses.get(name, ()):
+            if address.version == {A: 4, AAAA: 6}.get(kind):
+                yield name, kind, address.packed
 
 
-def answer(data: bytes, names: Names) -> bytes:
-    """Answer a query for one of these names; of any other it is said that there is none."""
-    try:
-        query = read_query(data)
-    except Malformed:
-        return refusal(data, FORMERR)
-    asked = query.question
-    addresses = names.get(asked.key)
-    if addresses is None:
-        above = any(name.endswith(asked.key) for name in names)
-        return failure(query, 0 if above else NXDOMAIN, _AUTHORITATIVE)
-    version = {A: 4, AAAA: 6}.get(asked.kind, 0)
-    found = [address.packed for address in addresses if address.version == version]
-    flags = QR | _AUTHORITATIVE | RA | (query.flags & RD)
-    head = HEADER.pack(query.number, flags, 1, len(found), 0, 0)
-    records = (struct.pack("!HHHIH", _POINTER, asked.kind, IN, TTL, len(one)) + one for one in found)
-    return head + asked.name + struct.pack("!HH", asked.kind, asked.of_class) + b"".join(records)
-
-
-def serve_names(spaces: Spaces, space: str, selector: selectors.BaseSelector, names: Names) -> None:
+def serve_names(spaces: Spaces, space: str, selector: selectors.BaseSelector, zone: Zone) -> None:
     """Answer at port 53 of a space, by UDP and TCP, from whatever address was asked."""
     for family in (socket.AF_INET, socket.AF_INET6):
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -87,16 +114,16 @@ def serve_names(spaces: Spaces, space: str, selector: selectors.BaseSelector, na
             else:
                 server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
             server.bind(("", PORT))
-            ready: _Datagrams | _Streams = _Datagrams(server, names)
+            ready: _Datagrams | _Streams = _Datagrams(server, zone)
             if kind == socket.SOCK_STREAM:
                 server.listen(16)
-                ready = _Streams(server, names, selector)
+                ready = _Streams(server, zone, selector)
             selector.register(server, selectors.EVENT_READ, ready)
 
 
 class _Datagrams:
-    def __init__(self, server: socket.socket, names: Names) -> None:
-        self.server, self.names = server, names
+    def __init__(self, server: socket.socket, zone: Zone) -> None:
+        self.server, self.zone = server, zone
 
     def __call__(self) -> None:
         while True:
@@ -104,28 +131,28 @@ class _Datagrams:
                 data, notes, _, asker = self.server.recvmsg(2048, 256)
             except BlockingIOError:
                 return
-            if told := answer(data, self.names):
+            if told := self.zone.answer(data, asker[0]):
                 answered_from(self.server, told, notes, asker)
 
 
 class _Streams:
-    def __init__(self, server: socket.socket, names: Names, selector: selectors.BaseSelector) -> None:
-        self.server, self.names, self.selector = server, names, selector
+    def __init__(self, server: socket.socket, zone: Zone, selector: selectors.BaseSelector) -> None:
+        self.server, self.zone, self.selector = server, zone, selector
 
     def __call__(self) -> None:
         try:
-            caller, _ = self.server.accept()
+            caller, (asker, *_) = self.server.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
         caller.setblocking(False)
-        self.selector.register(caller, selectors.EVENT_READ, _Stream(caller, self.names, self.selector))
+        self.selector.register(caller, selectors.EVENT_READ, _Stream(caller, self.zone, self.selector, asker))
 
 
 class _Stream:
     """One connection; every message has its length before it (RFC 1035 section 4.2.2)."""
 
-    def __init__(self, caller: socket.socket, names: Names, selector: selectors.BaseSelector) -> None:
-        self.caller, self.names, self.selector = caller, names, selector
+    def __init__(self, caller: socket.socket, zone: Zone, selector: selectors.BaseSelector, asker: str) -> None:
+        self.caller, self.zone, self.selector, self.asker = caller, zone, selector, asker
         self.held = b""
 
     def __call__(self) -> None:
@@ -133,7 +160,7 @@ class _Stream:
             data = self.caller.recv(4096)
             self.held += data
             while len(self.held) > 1 and len(self.held) >= (size := 2 + int.from_bytes(self.held[:2], "big")):
-                told = answer(self.held[2:size], self.names)
+                told = self.zone.answer(self.held[2:size], self.asker)
                 self.held = self.held[size:]
                 self.caller.sendall(struct.pack("!H", len(told)) + told)
         except BlockingIOError:
