@@ -56,6 +56,9 @@ def test_a_hosts_boot_by_its_commands(desk: Desk) -> None:
         each["text"] for each in shown["files"] if each["path"].endswith("apply.service")
     )
     desk.warren("nyc", *args)  # again is no trouble
+    boots = json.loads(desk.warren("nyc", "status", "--json").stdout)["installed"]
+    assert boots["guard"] and all(each["enabled"] for each in boots["enabled"])
+    assert "at boot: portals by systemd\n" in desk.warren("nyc", "status").stdout
 
     gone = json.loads(desk.warren("nyc", "uninstall", "--json").stdout)
     assert differs(gone, SHAPES["uninstall"]) == [] and f"{UNITS}/warren-guard.service" in gone["removed"]

@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "keys": Entry("warren.cli.keys:keys", HOST, "Make and show WireGuard keys."),
     "plan": Entry("warren.cli.plan:plan", HOST, "Show what apply would change on this host, and why."),
     "apply": Entry("warren.cli.apply:apply", HOST, "Make this host what the file says."),
+    "status": Entry("warren.cli.status:status", HOST, "Show what is on this host, and whether it is as applied."),
     "install": Entry("warren.cli.install:install", HOST, "Have a network come back at every boot."),
     "uninstall": Entry("warren.cli.install:uninstall", HOST, "Take back what `install` made."),
     "agent": Entry("warren.cli.agent:agent", HOST, "Stay, and see to what changes between two applies."),

@@ -11,7 +11,7 @@ from warren.model.change import Command
 from warren.sys import systemd
 from warren.sys.errors import HostError
 from warren.sys.machine import Machine
-from warren.sys.run import find_program
+from warren.sys.run import Run, find_program, run
 
 
 def init_here(root: Path = Path("/")) -> Init:
@@ -87,3 +87,14 @@ def _at_work(init: Init) -> bool:
     if init is Init.SYSTEMD:
         return systemd.runs_units_here()
     return os.path.isdir("/run/openrc") and find_program("rc-service") is not None
+
+
+def is_enabled(init: Init, one: Enabled, run: Run = run) -> bool:
+    """Say whether something is started at boot; the files that say so are the init system's own."""
+    if init is Init.SYSTEMD:
+        try:
+            run(Command(("systemctl", "--quiet", "is-enabled", one.name)))
+        except HostError:
+            return False
+        return True
+    return os.path.lexists(f"/etc/runlevels/{one.level}/{one.name}")
