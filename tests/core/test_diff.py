@@ -26,6 +26,8 @@ from warren.model.state import (
     Hooks,
     HostState,
     LanAddress,
+    LanLink,
+    LinkKind,
     Peer,
     Program,
     Route,
@@ -53,6 +55,7 @@ class FakeKernel:
         self.lan_addresses = list(state.lan_addresses)
         self.retired = list(state.retired)
         self.services = {service.name: service for service in state.services}
+        self.lan_links = {link.name: link for link in state.lan_links}
         self.state = state
         self.log: list[ch.Change] = []
 
@@ -71,6 +74,7 @@ class FakeKernel:
             lan_addresses=tuple(self.lan_addresses),
             retired=tuple(self.retired),
             services=tuple(self.services.values()),
+            lan_links=tuple(self.lan_links.values()),
         )
 
     def apply(self, items: tuple[ch.Item, ...]) -> None:
@@ -117,6 +121,12 @@ class FakeKernel:
                 self.services[service.name] = service
             case ch.DropService(service):
                 del self.services[service.name]
+            case ch.PutLanLink(lan_link, before):
+                assert self.lan_links.get(lan_link.name) == before, "File exists"
+                assert before is None or before.kind is lan_link.kind is LinkKind.BRIDGE, "only its ports change"
+                self.lan_links[lan_link.name] = lan_link
+            case ch.DropLanLink(lan_link):
+                del self.lan_links[lan_link.name]
             case ch.AddAddress(device, address):
                 link = self.links[device]
                 assert address not in link.addresses, "File exists"
@@ -258,10 +268,16 @@ def states(draw: st.DrawFn) -> HostState:
     sysctls += [Sysctl(f"net.ipv4.conf.{link.name}.rp_filter", "2") for link in links if draw(st.booleans())]
     lan_addresses = draw(subset([LanAddress("br-lan", ip_interface(f"2001:db8:{n}::1/64")) for n in (1, 2)]))
     configs = draw(st.lists(st.sampled_from(["one", "two"]), max_size=1))
+    lan_links = [*draw(subset([LanLink("eth3", LinkKind.RAISED)]))]
+    lan_links += [
+        LanLink("br0", LinkKind.BRIDGE, ports=ports) for ports in draw(subset([("eth4",), ("eth4", "eth5")]))
+    ][:1]
+    lan_links += [LanLink("v0", LinkKind.VLAN, of="eth0", id=number) for number in draw(subset([20, 30]))][:1]
     return HostState(
         "nyc",
         "net",
         lan_addresses=tuple(lan_addresses),
+        lan_links=tuple(lan_links),
         services=tuple(
             Service("ra", Program.DNSMASQ, config, live=draw(st.sampled_from("ab")), why="machines learn")
             for config in configs
@@ -305,7 +321,7 @@ def plain(state: HostState) -> tuple[object, ...]:
     routes = {route_key(route): route for route in state.routes}
     services = {service.name: service.config for service in state.services}
     parts = (frozenset(state.rules), state.tables, frozenset(state.consents), frozenset(state.dns))
-    return links, routes, *parts, frozenset(state.lan_addresses), services
+    return links, routes, *parts, frozenset(state.lan_addresses), frozenset(state.lan_links), services
 
 
 def go(kernel: FakeKernel, desired: HostState, before: HostState | None) -> tuple[ch.Item, ...]:

@@ -1,7 +1,7 @@
 """A hotspot in the air (mac80211_hwsim) and a VLAN, which only a whole kernel has: joined, led away, and put back.
 
 phone wlan1 ~~~ air ~~~ wlan0 nyc ══ tunnel ══ paris ── inet
-client eth0.20 ── VLAN 20 ── eth2 nyc
+client eth0.20 ── VLAN 20 ── eth2 nyc (v20)
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def network_of(here: Site, secret: Path) -> Network:
     wifi = Wifi("Café New York", str(secret), "FR")
     lans = (
         lan_of("wlan0", "192.168.22.1/24", wifi=wifi),
-        lan_of("eth2.20", "10.20.0.1/24", vlan=Vlan("eth2", 20)),
+        lan_of("v20", "10.20.0.1/24", vlan=Vlan("eth2", 20)),
     )
-    return here.network(portal("nyc.wlan0", "paris"), portal("nyc.eth2.20", "paris"), lans=lans)
+    return here.network(portal("nyc.wlan0", "paris"), portal("nyc.v20", "paris"), lans=lans)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ never looked at. A living device is altered, never rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from warren.core.choices import is_agents
@@ -70,7 +70,7 @@ from warren.model.change import (
 )
 from warren.model.endpoint import Endpoint
 from warren.model.prefix import Interface, Prefix
-from warren.model.state import HostState, LinkKind, Peer, Route, RouteKind, Rule, WgInterface
+from warren.model.state import HostState, LanAddress, LinkKind, Peer, Route, RouteKind, Rule, WgInterface
 
 _MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, PutElements, DropTable)
 
@@ -277,7 +277,7 @@ class _Diff:
         """Take our addresses from LANs; where a LAN has another prefix instead, the old one runs out by itself."""
         renumbered = {given.device for given in self.desired.lan_addresses}
         for held in missing(self.observed.lan_addresses, self.desired.lan_addresses):
-            kind = RetireAddress if held.device in renumbered else DropAddress
+            kind = RetireAddress if runs_out(held, renumbered) else DropAddress
             yield kind(held.device, held.address)
         for held in missing(self.observed.retired, self.desired.lan_addresses):
             if held.device not in renumbered:
@@ -314,6 +314,11 @@ class _Diff:
             if selector not in seen:
                 seen.add(selector)
                 yield Forget(flows)
+
+
+def runs_out(held: LanAddress, renumbered: Collection[str]) -> bool:
+    """Say whether an address of ours on a LAN runs out by itself: IPv6, of a LAN that has others of ours now."""
+    return held.address.version == 6 and held.device in renumbered
 
 
 def _endpoint(peer: Peer, found: Peer, before: Peer | None) -> Endpoint | None:

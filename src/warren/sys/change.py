@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from warren.core.compare import missing, sysctl_device
 from warren.core.conf.overlook import overlook
 from warren.core.dialled import as_reached, names_in, with_addresses
-from warren.core.diff import diff
+from warren.core.diff import diff, runs_out
 from warren.core.render.commands import commands
 from warren.core.render.services import Tools
 from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, PutLanLink, SetSysctl
@@ -103,7 +103,7 @@ def _running_out(desired: HostState, observed: HostState) -> tuple[LanAddress, .
     """Remember the addresses that run out on LANs that were renumbered, for a later `down` to take away."""
     renumbered = {given.device for given in desired.lan_addresses}
     old = missing((*observed.retired, *observed.lan_addresses), desired.lan_addresses)
-    return tuple(held for held in old if held.device in renumbered)
+    return tuple(held for held in old if runs_out(held, renumbered))
 
 
 class Change:

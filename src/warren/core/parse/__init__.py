@@ -7,7 +7,7 @@ Every part reads as much as it can, so that all findings come at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from warren.core.diagnostics import finding, has_errors, in_order
@@ -29,7 +29,11 @@ from warren.core.parse.tree import MAX_BYTES, Node, Refused, Table, compose
 from warren.core.parse.wifi import WIFI_KEYS
 from warren.core.source import BadText, Source, decode
 from warren.model.diagnostic import Diagnostic, Where
+from warren.model.dns import Dns
+from warren.model.host import Host
 from warren.model.network import Network
+from warren.model.place import PlaceKind
+from warren.model.portal import Portal
 
 
 def _hub(node: Node, what: str, reading: Reading) -> str | None:
@@ -134,6 +138,18 @@ def read_tree(data: bytes, reading: Reading) -> tuple[Source, Table | None]:
     return source, root if isinstance(root, Table) else None
 
 
+def _resolved(portal: Portal, hosts: tuple[Host, ...]) -> Portal:
+    """What machines ask for on a LAN that warren serves is asked at its portal's exit, where nothing else is said.
+
+    Their resolver is this host, whose own way to the internet is not theirs.
+    """
+    if portal.dns is not None or portal.source.kind is not PlaceKind.LAN:
+        return portal
+    lans = (lan for host in hosts if host.name == portal.source.host for lan in host.lans)
+    served = any(lan.name == portal.source.lan and (lan.dhcp or lan.ra) for lan in lans)
+    return replace(portal, dns=Dns(at_exit=True)) if served else portal
+
+
 def _network(root: Table, reading: Reading) -> Network | None:
     values = entry(root, "the file", reading, NETWORK_KEYS, Where(reading.file, 1, 1)) or {}
     if "overlay" in values and not values["overlay"] and not has_errors(reading.found):
@@ -144,7 +160,7 @@ def _network(root: Table, reading: Reading) -> Network | None:
         overlay=values.get("overlay", ()),
         hosts=values.get("hosts", ()),
         hub=values.get("hub", ""),
-        portals=values.get("portals", ()),
+        portals=tuple(_resolved(portal, values.get("hosts", ())) for portal in values.get("portals", ())),
         publishes=values.get("publish", ()),
         expects=values.get("expect", ()),
         lab=values.get("lab"),
