@@ -4,7 +4,8 @@
     1 s ─────────► a tick ────────────────────────────┼──► every duty, in the order of DUTIES
     apply, down ─► what there is to see to now ───────┘    (while that cannot be told, it is what it was)
 
-It changes no device, route or rule, and leaves everything as it is when it ends, but for what it announced.
+It changes no device and no rule, no route but those by which it chooses exits, and leaves everything as it is when it
+ends, but for what it announced.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from warren.daemon.contents import Contents
 from warren.daemon.duty import Duties, Duty, Event, Tell
+from warren.daemon.failover import Failover
 from warren.daemon.followed import Followed
 from warren.daemon.pulse import EVERY
 from warren.daemon.uplink import Uplink
@@ -27,7 +29,7 @@ from warren.sys.monitor import MONITOR, is_of
 from warren.sys.run import environment
 
 # Endpoints before questions: a question that is asked after a move leaves with the new address.
-DUTIES: tuple[type[Duty], ...] = (Uplink, Followed, WaysOut, Contents)
+DUTIES: tuple[type[Duty], ...] = (Uplink, Followed, WaysOut, Failover, Contents)
 
 # Seconds in which the changes of one move arrive; what comes after them counts as another. A host with a table that
 # never rests is not busy with this alone: from one time to the next the wait is doubled, up to EVERY.

@@ -34,6 +34,8 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         live=announcer.live if announcer is not None else "",
         followed=lock.by_name[host].followed,
         fed=bool(feeds_of(applied)),
+        choices=applied.choices,
+        table=applied.table_name,
     )
 
 

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warren.core.delegates import Watched
+from warren.model.choice import Choice
 from warren.model.lock import FollowedLock
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered, refreshed or trouble.
+    """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered, refreshed, chosen,
+    ended or trouble.
 
-    `subject` is the uplink or the peer it is about, `lans` are those that are told; `says` is for people.
+    `subject` is the uplink, the peer or the portal it is about, `lans` are those that are told; `says` is for people.
     """
 
     kind: str
@@ -37,6 +39,7 @@ class Duties:
 
     `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
     `fed` says whether countries or lists are in force.
+    `choices` are of exits, and `table` is the network's in nft.
     """
 
     network: str
@@ -47,6 +50,8 @@ class Duties:
     live: str = ""
     followed: tuple[FollowedLock, ...] = ()
     fed: bool = False
+    choices: tuple[Choice, ...] = ()
+    table: str = ""
 
 
 class Duty:

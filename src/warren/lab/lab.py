@@ -18,6 +18,7 @@ from warren.core.maps import settled
 from warren.core.walk import spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.core.world import SSHD, place_world
+from warren.lab.agents import start_agents
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
 from warren.lab.devices import connector
@@ -299,11 +300,13 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
     lab.serve_operators()
     lab.serve_names()
-    lab.apply(host.name for host in keyed.hosts)
+    reached = lab.apply(host.name for host in keyed.hosts)
     lab.connect_devices()
     lab.let_learn()
     lab.open_eyes()
     lab.serve_people()
+    if works is applier:  # what other tools were given has nothing to choose
+        start_agents(lab, reached)
     return lab
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from warren.core.compile import compile_devices, compile_network
 from warren.core.walk import Probe, Scene, Walker, faults_of
 from warren.core.world import surroundings_of
+from warren.lab.agents import await_agents
 from warren.lab.ask import Ask
 from warren.lab.faults import break_down, heal
 from warren.lab.judge import Found, observed, predicted, shortfall, unlike
@@ -75,7 +76,9 @@ def try_all(lab: Lab, expects: Iterable[Expect] | None = None) -> Iterator[Verdi
         try:
             break_down(lab, down)
             lab.prove_sight(node.name for node in lab.world.machines if node.name not in off)
-            yield from try_as_it_is(lab, groups[down], walker.broken(*faults_of(down)) if down else walker)
+            foretold = walker.broken(*faults_of(down)) if down else walker
+            await_agents(lab, foretold)
+            yield from try_as_it_is(lab, groups[down], foretold)
         finally:
             heal(lab, down)
 

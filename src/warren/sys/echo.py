@@ -1,27 +1,35 @@
-"""Echo requests and replies of ICMPv6 (RFC 4443 section 4), through one device: does the far end of a tunnel answer?"""
+"""Echo requests and replies (RFC 792; RFC 4443 section 4), through one device: does somebody beyond a tunnel answer?"""
 
 from __future__ import annotations
 
 import socket
 import struct
 
-from warren.model.prefix import Address
+from warren.model.prefix import Address, Family
 from warren.sys.errors import HostError
 
-REQUEST, REPLY = 128, 129
 AT_ONCE = 64  # packets that are looked at before anybody else has his turn: whoever floods us keeps nothing up
-_ICMP6_FILTER = 1  # linux/icmpv6.h; a set bit keeps a type out
-_ONLY_REPLIES = struct.pack("=8I", *(0xFFFFFFFF ^ (1 << REPLY % 32 if word == REPLY // 32 else 0) for word in range(8)))
+_PROTO = {Family.IPV4: (socket.AF_INET, socket.IPPROTO_ICMP), Family.IPV6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
+_REQUEST, _REPLY = {Family.IPV4: 8, Family.IPV6: 128}, {Family.IPV4: 0, Family.IPV6: 129}
+_ICMP_FILTER = 1  # linux/icmp.h, on SOL_RAW; linux/icmpv6.h, on IPPROTO_ICMPV6: a set bit keeps a type out
+_SOL_RAW = 255
+_FILTERS = {
+    Family.IPV4: struct.pack("=I", 0xFFFFFFFF ^ (1 << _REPLY[Family.IPV4])),
+    Family.IPV6: struct.pack(
+        "=8I", *(0xFFFFFFFF ^ (1 << _REPLY[Family.IPV6] % 32 if word == 129 // 32 else 0) for word in range(8))
+    ),
+}
 
 
-def open_echo(device: str) -> socket.socket:
+def open_echo(device: str, family: Family = Family.IPV6) -> socket.socket:
     """Open a socket that sends by a device and hears replies that come in there; HostError without the privilege."""
+    kind, proto = _PROTO[family]
     try:
-        opened = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        opened = socket.socket(kind, socket.SOCK_RAW, proto)
     except PermissionError:
         raise HostError("asking through tunnels needs CAP_NET_RAW", "Run warren as root.") from None
     opened.setblocking(False)
-    opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, _ONLY_REPLIES)
+    opened.setsockopt(_SOL_RAW if family is Family.IPV4 else proto, _ICMP_FILTER, _FILTERS[family])
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
     except OSError as error:
@@ -32,9 +40,11 @@ def open_echo(device: str) -> socket.socket:
 
 
 def ask(opened: socket.socket, address: Address, number: int) -> bool:
-    """Send a request with a number of ours; say whether it could be sent. The kernel fills in the checksum."""
+    """Send a request with a number of ours; say whether it could be sent. ICMPv6's checksum is the kernel's affair."""
+    family = Family(address.version)
+    checksum = _checksum(_REQUEST[family] << 8, number) if family is Family.IPV4 else 0
     try:
-        opened.sendto(struct.pack("!BBHHH", REQUEST, 0, 0, number, 0), (str(address), 0))
+        opened.sendto(struct.pack("!BBHHH", _REQUEST[family], 0, checksum, number, 0), (str(address), 0))
     except OSError:  # no handshake yet, no route for the outer packet: it is as silent as it sounds
         return False
     return True
@@ -50,6 +60,18 @@ def answers(opened: socket.socket, number: int) -> frozenset[str]:
             break
         except OSError:  # an error about an earlier request
             continue
-        if len(data) >= 8 and data[0] == REPLY and struct.unpack_from("!H", data, 4)[0] == number:
+        if opened.family is socket.AF_INET:  # with its header (raw(7))
+            data, reply = data[(data[0] & 15) * 4 :] if data else data, _REPLY[Family.IPV4]
+        else:
+            reply = _REPLY[Family.IPV6]
+        if len(data) >= 8 and data[0] == reply and struct.unpack_from("!H", data, 4)[0] == number:
             found.add(sender[0].partition("%")[0])
     return frozenset(found)
+
+
+def _checksum(*words: int) -> int:
+    """RFC 1071 over 16-bit words."""
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF

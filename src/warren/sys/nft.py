@@ -43,6 +43,17 @@ def listing(family: str, table: str, run: Run = run) -> list[Entry] | None:
         raise
 
 
+def elements(family: str, table: str, name: str, run: Run = run) -> list[Any]:
+    """List a set's elements as libnftables has them; none if there is no such set."""
+    try:
+        listed = _entries(run(Command(("nft", "-j", "list", "set", family, table, name))))
+    except CommandFailed as failed:
+        if "No such file" in failed.words:
+            return []
+        raise
+    return [one for entry in listed if "set" in entry for one in entry["set"].get("elem", ())]
+
+
 def tables(run: Run = run) -> tuple[tuple[str, str], ...]:
     """Name every table: family and name."""
     listed = _entries(run(Command(("nft", "-j", "list", "tables"))))
