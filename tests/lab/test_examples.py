@@ -36,6 +36,7 @@ def test_an_example_keeps_its_promises(file: Path) -> None:
 def test_the_examples_are_those_the_project_promises() -> None:
     assert [file.stem for file in EXAMPLES] == [
         "chain",
+        "failover",
         "full-exit-mesh",
         "gateway",
         "hotspot",

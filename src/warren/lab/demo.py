@@ -26,6 +26,7 @@ EXAMPLES = (
     "nested",
     "hotspot",
     "names",
+    "failover",
 )
 TIMES = 25
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
