@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -158,10 +159,11 @@ def test_a_flood_of_answers_is_taken_in_portions() -> None:
         """A socket on which more comes in than anybody can read."""
 
         taken = 0
+        family = socket.AF_INET6
 
         def recvfrom(self, _: int) -> tuple[bytes, tuple[str, int]]:
             self.taken += 1
-            return bytes((echo.REPLY, 0, 0, 0, 0, 7, 0, 0)), ("fd00::2", 0)
+            return bytes((129, 0, 0, 0, 0, 7, 0, 0)), ("fd00::2", 0)
 
     flood = Flood()
     assert echo.answers(flood, 7) == {"fd00::2"}  # type: ignore[arg-type]

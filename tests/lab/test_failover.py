@@ -289,6 +289,7 @@ def _tell(lab: Lab, told: dict[str, Told], found: dict[str, object]) -> None:
     found["a family alone"] = (len(routes(lab, 4)), len(routes(lab, 6)))
     found["leaked"] = len(uplink.frames())
 
+    former = int(str(told["desk 4"].last("begun")["port"]))
     break_down(lab, (Down(host="nyc"), Down(host="tokyo")))
     anew = until(lab, lambda: any("begun" for _ in told["desk 4"].lines("begun", time.monotonic() - 1)), 15, "directly")
     found["directly by"] = str(told["desk 4"].last("begun")["who"]).removeprefix("::ffff:") not in {
@@ -296,8 +297,11 @@ def _tell(lab: Lab, told: dict[str, Told], found: dict[str, object]) -> None:
     }
     lab.wait(lambda: False, 1.5, lambda _: None)
     found["answers while all are dead"] = len(told["udp"].lines("got", anew))
-    # The desk's are TCP over IPv4; the LAN's datagrams, and all IPv6, would be leaks.
-    found["leaked while all are dead"] = sum(f[12:14] != b"\x08\x00" or f[23] == 17 for f in uplink.frames())
+    # The desk's new flows are TCP over IPv4; the LAN's datagrams, and all IPv6, would be leaks.
+    clear = uplink.frames()
+    found["leaked while all are dead"] = sum(frame[12:14] != b"\x08\x00" or frame[23] == 17 for frame in clear)
+    out = {_port(frame[14:]) for frame in clear}
+    found["of the desk's old flow"] = len(out & {former}), bool(out & {int(str(told["desk 4"].last("begun")["port"]))})
 
 
 def _port(frame: bytes) -> int:
@@ -369,6 +373,7 @@ def test_with_every_exit_dead_only_who_may_leaves_directly(told: dict[str, objec
     assert told["directly by"]
     assert told["leaked while all are dead"] == 0
     assert told["answers while all are dead"] == 0
+    assert told["of the desk's old flow"] == (0, True)
 
 
 def test_down_leaves_nothing(told: dict[str, object]) -> None:

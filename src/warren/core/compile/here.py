@@ -68,9 +68,7 @@ class Here:
     @cached_property
     def chosen_exits(self) -> tuple[str, ...]:
         """The peers among which the agent chooses the exits of portals, each once."""
-        portals = (way.portal for way in self.entering if way.portal.by_agent)
-        ways = (way for portal in portals for way in ways_of(self.fabric.network, portal))
-        return tuple(dict.fromkeys(way.hops[1] for way in ways))
+        return tuple(dict.fromkeys(way.hops[1] for way in self.leaving if way.portal.by_agent))
 
     @property
     def bound_to(self) -> tuple[str, ...]:
@@ -101,6 +99,11 @@ class Here:
     def entering(self) -> tuple[Way, ...]:
         """The portals entered here."""
         return ways_from(self.fabric.network, self.host.name)
+
+    @cached_property
+    def leaving(self) -> tuple[Way, ...]:
+        """The ways of those portals, one for each of their exits."""
+        return tuple(way for each in self.entering for way in ways_of(self.fabric.network, each.portal))
 
     @cached_property
     def through(self) -> tuple[tuple[Way, int], ...]:

@@ -99,5 +99,5 @@ def _advertisements(here: Here, lan: Lan) -> Iterator[str]:
 
 def _mtu(here: Here, lan: Lan) -> int:
     """Give what fits through the tunnels that the LAN's portals lead into; 0 if it has none."""
-    firsts = {way.hops[1] for way in here.entering if way.portal.source.lan == lan.name}
+    firsts = {way.hops[1] for way in here.leaving if way.portal.source.lan == lan.name}
     return min((link_mtu(here, here.fabric.network.by_name[peer]) for peer in firsts), default=0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from warren.core.compile.failover import lay_live_tables
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import exit_table
-from warren.core.compile.portals import ways_of
 from warren.model.place import PlaceKind
 from warren.model.prefix import Family
 from warren.model.state import BEHIND, Route, RouteKind
@@ -58,6 +57,5 @@ def _is_own_exit(here: Here, peer: str) -> bool:
     """
     return any(
         way.portal.source.kind is PlaceKind.HOST and way.hops[1] == peer and Family.IPV6 in way.portal.families
-        for one in here.entering
-        for way in ways_of(here.fabric.network, one.portal)
+        for way in here.leaving
     )

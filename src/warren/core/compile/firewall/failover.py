@@ -24,6 +24,7 @@ from warren.model.firewall import (
     Drop,
     Jump,
     L4Proto,
+    Match,
     NftRule,
     Reject,
     RejectWith,
@@ -95,10 +96,12 @@ def direct_sets(here: Here) -> tuple[Set, ...]:
 
 
 def leave_directly(here: Here, way: Way, family: Family) -> Iterator[NftRule]:
-    """Exempt everything while no exit answers."""
+    """Exempt whatever begins while no exit answers; TCP that goes on, of a dead exit, meets its reset instead."""
     name = direct_set(here, way, family)
-    if name and family in here.carried:
-        yield rule(to(family, SetRef(name)), SAVE_UPLINK, MARK_UPLINK, Return(), why="no exit answers: leaves directly")
+    begins: tuple[Match, ...] = (TcpSyn(), L4Proto(("tcp",), negate=True))
+    for match in begins if name and family in here.carried else ():
+        why = "no exit answers: leaves directly"
+        yield rule(to(family, SetRef(name)), match, SAVE_UPLINK, MARK_UPLINK, Return(), why=why)
 
 
 def _ended() -> Iterator[NftRule]:

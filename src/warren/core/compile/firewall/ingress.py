@@ -34,7 +34,7 @@ from warren.core.compile.firewall.sets import (
 )
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import mac_mark
-from warren.core.compile.portals import identity, ways_of
+from warren.core.compile.portals import identity
 from warren.model.firewall import (
     DSTNAT,
     OUR_MANGLE,
@@ -227,7 +227,7 @@ def _output(here: Here) -> Iterator[NftRule]:
         yield from goes_on(here)
     yield from exempt_own(here)
     yield from own_exits(here)
-    for way in (one for each in here.entering for one in ways_of(here.fabric.network, each.portal)):
+    for way in here.leaving:
         if way.portal.source.kind is PlaceKind.HOST:
             for family in way.portal.families:
                 if family in here.usable and family not in here.carried:
