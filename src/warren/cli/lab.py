@@ -35,6 +35,7 @@ def up(file: str, as_json: bool) -> None:
     from warren.cli.view import count, show
     from warren.cli.view_json import print_json
     from warren.lab.control import Door, start
+    from warren.lab.wired import wires_here
 
     network, lock = open_network(file, locked=False)
     with start(network, lock, Door(file)) as session:
@@ -44,6 +45,8 @@ def up(file: str, as_json: bool) -> None:
         print_json({"ok": True, "seconds": seconds})
         return
     show(f"{count(len(network.hosts), 'host')} up in {seconds:.1f} s")
+    if wires_here(network):
+        show(f"  {wires_here(network)}")
     example = network.hosts[0]
     where = f"{example.name}.{example.lans[0].name}" if example.lans else example.name
     show(f"  warren lab exec {file} {where} -- curl -s http://1.1.1.1   says which address the internet sees")
@@ -61,13 +64,16 @@ def test(ctx: click.Context, file: str, as_json: bool) -> None:
     the kernel did, else 1.
     """
     from warren.cli.network import open_network
+    from warren.cli.view import show
     from warren.cli.view_json import print_json
     from warren.lab.control import Door, start
     from warren.lab.report import as_dict, from_dict
+    from warren.lab.wired import wires_here
 
-    session = Door(file).find()
+    session, notice = Door(file).find(), ""  # `up` has said it of a lab that is up
     if session is None:
-        session = start(*open_network(file, locked=False))
+        network, lock = open_network(file, locked=False)
+        session, notice = start(network, lock), wires_here(network)
     lines: list[Line] = []
     with session:
         for told in session.ask("test"):
@@ -79,6 +85,8 @@ def test(ctx: click.Context, file: str, as_json: bool) -> None:
         print_json({"ok": holds, "expectations": [as_dict(line) for line in lines]})
     else:
         show_lines(lines)
+        if notice:
+            show(notice)
     ctx.exit(0 if holds else 1)
 
 

@@ -14,7 +14,7 @@ def wired(network: Network) -> Network:
     return replace(network, hosts=hosts)
 
 
-def told(network: Network) -> str:
+def wires_here(network: Network) -> str:
     """Say in a sentence which LANs are wires here and not elsewhere; empty if none is."""
     lans = [f"{host.name}.{lan.name}" for host in network.hosts for lan in host.lans if lan.wifi or lan.vlan]
     if not lans:

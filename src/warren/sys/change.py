@@ -18,7 +18,7 @@ from warren.core.render.commands import commands
 from warren.core.render.services import Tools
 from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, PutLanLink, SetSysctl
 from warren.model.endpoint import Endpoint
-from warren.model.state import Hooks, HostState, LanAddress
+from warren.model.state import Hooks, HostState, LanAddress, LinkKind
 from warren.sys import boot_guard, confirm, ip, journal, nft, register, sysctl
 from warren.sys.endpoints import look_up, remember, remembered
 from warren.sys.errors import HostError
@@ -86,7 +86,8 @@ def restorable(view: View, desired: HostState, run: Run) -> dict[str, str]:
 def changes(view: View, desired: HostState, observed: HostState, run: Run, *, explain: bool = True) -> tuple[Item, ...]:
     """List what has to be done to reach `desired`, as far as this host lets it be done; and why, with `explain`.
 
-    In a container kernel settings often cannot be written: `plan` says which of them matter (core.obstacles).
+    In a container kernel settings often cannot be written, and a LAN's device may not be plugged in yet: `plan` says
+    what matters of it (core.obstacles).
     """
     before, pending = view.journal.applied, view.journal.pending
     if desired.is_conf and pending in (None, before, desired):  # whoever was killed left values that nobody wishes
@@ -94,9 +95,39 @@ def changes(view: View, desired: HostState, observed: HostState, run: Run, *, ex
     if desired.is_conf and before is None and not desired.interfaces:
         before = pending  # killed on its way up: the hooks that have run are followed by theirs
     items = diff(desired, observed, before, restorable(view, desired, run), explain=explain)
+    items = _with_what_is_there(items, desired, run)
     if sysctl.writable("net.ipv4.ip_forward"):
         return items
     return tuple(item for item in items if not isinstance(item.change, SetSysctl))
+
+
+def _with_what_is_there(items: tuple[Item, ...], desired: HostState, run: Run) -> tuple[Item, ...]:
+    """Leave out what devices of LANs would need that are not there: a radio that is unplugged stops nothing else."""
+    if not any(isinstance(item.change, (AddAddress, PutLanLink)) for item in items) or desired.is_conf:
+        return items
+    there = {link.name for link in ip.links(run)} | {interface.name for interface in desired.interfaces}
+    kept: list[Item] = []
+    for item in items:
+        change = item.change
+        if isinstance(change, PutLanLink):
+            link = replace(change.link, ports=tuple(port for port in change.link.ports if port in there))
+            made = link.kind is not LinkKind.RAISED or link.name in there
+            if not made or (link.of and link.of not in there) or link == change.before:
+                continue
+            there.add(link.name)
+            item = replace(item, change=replace(change, link=link))
+        elif isinstance(change, AddAddress) and change.device not in there:
+            continue
+        kept.append(item)
+    return tuple(kept)
+
+
+def absent_devices(desired: HostState, run: Run) -> tuple[str, ...]:
+    """Name the devices of LANs that are not there, and for which something is therefore left out."""
+    there = {link.name for link in ip.links(run)}
+    wanted = {given.device for given in desired.lan_addresses}
+    wanted |= {device for link in desired.lan_links for device in (link.of, *link.ports) if device}
+    return tuple(sorted(wanted - there))
 
 
 def _running_out(desired: HostState, observed: HostState) -> tuple[LanAddress, ...]:
@@ -151,6 +182,9 @@ class Change:
             if isinstance(cause, (HostError, Interrupted, KeyboardInterrupt)):
                 raise ApplyFailed(cause, undone, trouble) from cause
             raise
+        absent = absent_devices(desired, self.machine.read) if desired.lan_addresses or desired.lan_links else ()
+        if absent:
+            self.missed.append(f"there is no {', '.join(absent)} here; run `warren apply` again when there is")
         reached = as_reached(desired, self.unfound, self.before.applied)
         settled = replace(self.view.journal, applied=reached, asked=desired, source=source, window=self.opened)
         if confirms and seconds is None:

@@ -33,7 +33,13 @@ def lay_radio(here: Here) -> tuple[Service, ...]:
 def lay_radio_settings(here: Here) -> Iterator[Sysctl]:
     """Have a radio keep its IPv6 addresses: it goes down once while it becomes an access point."""
     for lan in here.host.lans:
-        if lan.wifi is not None and Family.IPV6 in here.usable and any(one.version == 6 for one in lan.addresses):
+        there = not here.surroundings.links or lan.name in here.surroundings.link_by_name
+        if (
+            there
+            and lan.wifi is not None
+            and Family.IPV6 in here.usable
+            and any(one.version == 6 for one in lan.addresses)
+        ):
             name = f"net.ipv6.conf.{lan.name.replace('.', '/')}.keep_addr_on_down"
             yield Sysctl(name, "1", "a radio goes down for a moment while it becomes an access point")
 

@@ -1,0 +1,142 @@
+"""LANs that warren serves, on a host that has an owner: what is his stays his, and what is not there stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from ipaddress import ip_interface
+from pathlib import Path
+
+import pytest
+
+from tests.core.compile.networks import portal
+from tests.sys.site import Site, site
+from warren.model.host import Lan
+from warren.model.key import SecretRef
+from warren.model.lan_words import Dhcp, Wifi
+from warren.model.network import Network
+from warren.sys.apply import down
+from warren.sys.errors import HostError
+from warren.sys.secret import fingerprints, read_secret
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path, "nyc", "paris", "client") as made:
+        made["nyc"].sh("for at in 5 6 7; do ip link add port$at type veth peer name end$at; done; ip link set port7 up")
+        yield made
+
+
+def network_of(here: Site, *lans: Lan) -> Network:
+    eth2 = Lan("eth2", (ip_interface("192.168.21.1/24"), ip_interface("192.168.29.1/24")), dhcp=Dhcp())
+    return here.network(portal("nyc.eth2", "paris"), lans=(eth2, *lans))
+
+
+def bridge(*ports: str) -> Lan:
+    return Lan("br0", (ip_interface("10.30.0.1/24"),), dhcp=Dhcp(), bridge=ports)
+
+
+def has(here: Site, device: str) -> list[str]:
+    words = here["nyc"].sh(f"ip -4 -br address show dev {device}").split()
+    return words[1:]
+
+
+def ports(here: Site) -> list[str]:
+    listed = here["nyc"].sh("ip -br link show master br0").splitlines()
+    return [line.partition("@")[0] for line in listed]
+
+
+def test_what_the_owner_gave_stays_his(here: Site) -> None:
+    """An address of his is used and left; ours comes and goes; a port that was down is down again."""
+    nyc = here["nyc"]
+    before = nyc.picture()
+    network = network_of(here, bridge("port5", "port7"))
+    here.apply(network, "nyc")
+
+    assert has(here, "eth2") == ["UP", "192.168.21.1/24", "192.168.29.1/24"]
+    assert has(here, "br0")[1:] == ["10.30.0.1/24"] and ports(here) == ["port5", "port7"]
+    assert here.apply(network, "nyc").items == () and here.prepare(network, "nyc").plan.items == ()
+
+    nyc.call(partial(down, network.name, nyc.machine))
+    assert nyc.picture() == before
+
+
+def test_a_bridge_is_altered_in_place(here: Site) -> None:
+    """A port comes and another goes; one that somebody else put there stays, and so does the bridge."""
+    nyc = here["nyc"]
+    here.apply(network_of(here, bridge("port5", "port6")), "nyc")
+    number = nyc.sh("ip -o link show br0").split()[0]
+    nyc.sh("ip link set end7 master br0")
+
+    here.apply(network_of(here, bridge("port6", "port7")), "nyc")
+
+    assert sorted(ports(here)) == ["end7", "port6", "port7"]
+    assert nyc.sh("ip -o link show br0").split()[0] == number
+
+
+def test_a_device_of_somebody_else_is_not_taken(here: Site) -> None:
+    nyc = here["nyc"]
+    nyc.sh("ip link add br0 type bridge")
+    before = nyc.picture()
+
+    with pytest.raises(HostError, match="br0 is there already, and not warren's"):
+        here.apply(network_of(here, bridge("port5")), "nyc")
+
+    assert nyc.picture() == before
+
+
+def test_what_is_not_there_stops_nothing_else(here: Site) -> None:
+    """A LAN on a dongle that is unplugged, a bridge of whose ports one is missing."""
+    nyc = here["nyc"]
+    dongle = Lan("usb0", (ip_interface("10.40.0.1/24"),), dhcp=Dhcp())
+    network = network_of(here, bridge("port5", "usb1"), dongle)
+
+    applied = here.apply(network, "nyc")
+
+    assert applied.missed == ("there is no usb0, usb1 here; run `warren apply` again when there is",)
+    assert has(here, "br0")[1:] == ["10.30.0.1/24"]
+    assert ports(here) == ["port5"] and nyc.ok("wg show portals-paris")
+
+    for name in ("usb0", "usb1"):
+        nyc.sh(f"ip link add {name} type veth peer name end{name}")
+    assert here.apply(network, "nyc").missed == ()
+    assert has(here, "usb0")[1:] == ["10.40.0.1/24"] and sorted(ports(here)) == ["port5", "usb1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        ("long enough\n", 0o640, "can be read by others"),
+        ("short\n", 0o600, "has 5 characters, and 8 to 63 are allowed"),
+        ("x" * 64, 0o600, "has 64 characters"),
+        ("pässwörter\n", 0o600, "other characters than those of ASCII"),
+        ("two lines\nof it\n", 0o600, "other characters than those of ASCII"),
+    ],
+)
+def test_a_passphrase_is_looked_at_before_anything_is_done(
+    here: Site, tmp_path: Path, text: str, mode: int, says: str
+) -> None:
+    file = tmp_path / "wifi.psk"
+    file.write_text(text)
+    file.chmod(mode)
+    lan = Lan("port6", (ip_interface("10.50.0.1/24"),), wifi=Wifi("New York", str(file), "FR"))
+
+    with pytest.raises(HostError, match=says) as refused:
+        here.prepare(network_of(here, lan), "nyc")
+
+    assert text.strip() not in str(refused.value)
+
+
+def test_a_passphrase_is_known_by_its_fingerprint(tmp_path: Path) -> None:
+    file = tmp_path / "wifi.psk"
+    found = []
+    for text in ("correct horse\n", "correct horse", "battery staple"):
+        file.write_text(text)
+        file.chmod(0o600)
+        ref = SecretRef(str(file), passphrase=True)
+        assert read_secret(ref) == text.strip()
+        found.append(dict(fingerprints([ref]))[str(file)])
+
+    assert found[0] == found[1] != found[2] and len(found[0]) == 16
