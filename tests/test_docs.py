@@ -196,11 +196,13 @@ def test_the_chains_are_those_of_the_code(tmp_path: Path) -> None:
     """One table of the page, against a state that has all of them."""
     from warren.core.compile import compile_network
     from warren.core.load import load
+    from warren.sys.sets import read_sets
 
     named = set(re.findall(r"^\| `(\w+)` \|", HOW, re.MULTILINE))
     hooked = set()
-    for example in ("portals", "own-traffic", "overlap", "gateway"):
-        loaded = load((ROOT / "examples" / f"{example}.yaml").read_bytes(), None, example)
+    for example in ("portals", "own-traffic", "overlap", "gateway", "names"):
+        path = ROOT / "examples" / f"{example}.yaml"
+        loaded = load(path.read_bytes(), None, example, sets=read_sets(str(path)))
         assert loaded.network is not None and loaded.lock is not None
         for state in compile_network(loaded.network, loaded.lock, {}).values():
             hooked |= {chain.name for table in state.tables for chain in table.chains if chain.hook}

@@ -24,7 +24,7 @@ from hashlib import blake2s
 from ipaddress import ip_network
 
 from warren.core.geo.domains import is_below
-from warren.model.firewall import Table
+from warren.model.firewall import Set, Table
 from warren.model.named_set import NamedSet
 from warren.model.network import Network
 from warren.model.prefix import FAMILIES, Address, Family, Prefix
@@ -57,6 +57,11 @@ def set_pair(use: str, family: Family) -> tuple[str, str]:
 def young(family: Family) -> str:
     """Name the set that holds everything as long as sets of names are too young."""
     return f"{YOUNG}_{family.value}"
+
+
+def by_answers(held: Set) -> bool:
+    """Say whether a set is one of those that a resolver's answers fill, or that time them."""
+    return bool(held.points) or held.name in map(young, FAMILIES)
 
 
 def as_asked(network: Network, names: Names) -> Network:

@@ -21,7 +21,7 @@ from warren.core.render.wg import placeholder
 from warren.model.state import HostState, Peer, Route, RouteKind, WgInterface
 
 NETWORK = "etc/systemd/network"
-SPOKEN = ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "lan_addresses", "services")
+SPOKEN = ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "lan_addresses", "services", "names")
 
 
 def render_networkd(state: HostState) -> Rendered:

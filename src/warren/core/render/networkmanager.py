@@ -21,7 +21,7 @@ from warren.model.prefix import FAMILIES, Family, family_of
 from warren.model.state import Action, HostState, Peer, Route, RouteKind, Rule, WgInterface
 
 CONNECTIONS = "etc/NetworkManager/system-connections"
-SPOKEN = ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "lan_addresses", "services")
+SPOKEN = ("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "lan_addresses", "services", "names")
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58}
 
 

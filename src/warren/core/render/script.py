@@ -19,6 +19,7 @@ from shlex import quote
 
 from warren.core.compare import FORWARDING, sysctl_device
 from warren.core.compile.firewall.sets import OPEN_UDP, OWN_TCP
+from warren.core.domains import by_answers
 from warren.core.render.commands import HOOK_SHELL, shell_line
 from warren.core.render.consent import add_consent, drop_consent, has_hook
 from warren.core.render.ip import lan_link_lines
@@ -74,7 +75,7 @@ def _unsaid(state: HostState) -> Iterator[Unsaid]:
         "a script",
         (
             *("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks"),
-            *("lan_addresses", "services", "lan_links"),
+            *("lan_addresses", "services", "lan_links", "names"),
         ),
     )
     if any(service.announces for service in state.services):
@@ -91,7 +92,9 @@ def _unsaid(state: HostState) -> Iterator[Unsaid]:
         yield Unsaid("the firewall on a machine without nft", str(error), "install nftables there")
     for table in state.tables:
         for held in table.sets:
-            if held.live and held.name != OPEN_UDP.name:  # what waits now is kept by its port, as what listens is
+            if (
+                held.live and held.name != OPEN_UDP.name and not by_answers(held)
+            ):  # what waits now is kept by its port, as what listens is
                 yield Unsaid(
                     f"what is put into the set {held.name} later",
                     "nothing feeds it there, so it stays as the script has it",

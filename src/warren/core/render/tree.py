@@ -22,6 +22,7 @@ PARTS = {  # of a state, as people would call them
     "lan_addresses": "addresses on LANs",
     "lan_links": "devices of LANs that are VLANs or bridges",
     "services": "services that run beside the tunnels",
+    "names": "destinations by name, and the resolvers that tell them",
     "sysctls": "kernel settings",
 }
 IDENTITY = ("host", "owner", "backend", "interfaces")  # what every target speaks of

@@ -34,7 +34,7 @@ CONFS = "etc/wireguard"
 UNITS = "etc/systemd/system"
 SPOKEN = (
     *("routes", "rules", "tables", "sysctls", "consents", "dns", "forget", "hooks"),
-    *("lan_addresses", "services"),
+    *("lan_addresses", "services", "names"),
 )
 
 

@@ -7,7 +7,7 @@ A chain's rules are tried in order; all matches must hold, statements run in ord
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from warren.core.render.nft_words import rule_text
@@ -15,7 +15,7 @@ from warren.core.walk.matches import Matcher, Test
 from warren.core.walk.packet import Packet
 from warren.model import firewall as fw
 from warren.model.prefix import FAMILIES, Family, Prefix
-from warren.model.trace import Firewall, Step
+from warren.model.trace import Firewall, Note, Step
 
 
 class Verdict(Enum):
@@ -43,11 +43,13 @@ Deed = Callable[[Packet, list[Step], Nat], Verdict | None]
 
 
 class _Rule:
-    __slots__ = ("deeds", "tests")
+    __slots__ = ("deeds", "doubt", "family", "tests")
 
-    def __init__(self, tests: tuple[Test, ...], deeds: tuple[Deed, ...]) -> None:
+    def __init__(self, tests: tuple[Test, ...], deeds: tuple[Deed, ...], doubt: str, family: Family | None) -> None:
         self.tests = tests
         self.deeds = deeds
+        self.doubt = doubt  # what to say to packets of the family that it does not match
+        self.family = family
 
 
 class Ruleset:
@@ -59,13 +61,18 @@ class Ruleset:
         self._matcher = Matcher({held.name: held for held in table.sets})
         self._chains: dict[str, list[_Rule]] = {chain.name: [] for chain in table.chains}
         for chain in table.chains:
-            self._chains[chain.name] += [self._compile(chain, rule) for rule in chain.rules]
+            doubts = dict(_doubts(chain, frozenset(held.name for held in table.sets if held.points)))
+            self._chains[chain.name] += [
+                self._compile(chain, rule, *doubts.get(at, ("", None))) for at, rule in enumerate(chain.rules)
+            ]
 
     def run(self, chain: str, packet: Packet, steps: list[Step], nat: Nat) -> Verdict:
         """Send a packet through a chain; a base chain that says nothing says CONTINUE (policy accept)."""
         for rule in self._chains[chain]:
             for test in rule.tests:
                 if not test(packet):
+                    if rule.doubt and packet.family is rule.family:
+                        steps.append(Note(rule.doubt))
                     break
             else:
                 for deed in rule.deeds:
@@ -74,10 +81,10 @@ class Ruleset:
                         return Verdict.CONTINUE if verdict is Verdict.RETURN else verdict
         return Verdict.CONTINUE
 
-    def _compile(self, chain: fw.Chain, rule: fw.NftRule) -> _Rule:
+    def _compile(self, chain: fw.Chain, rule: fw.NftRule, doubt: str, family: Family | None) -> _Rule:
         text = rule.comment or rule_text(rule, self.table.family)
         tests = tuple(self._matcher.test(match) for match in rule.matches)
-        return _Rule(tests, tuple(self._deed(deed, chain.name, text) for deed in rule.statements))
+        return _Rule(tests, tuple(self._deed(deed, chain.name, text) for deed in rule.statements), doubt, family)
 
     # --- statements --------------------------------------------------------------------------------------
 
@@ -124,8 +131,8 @@ class Ruleset:
                 return _translate_by_map(statement, did)
             case fw.Masquerade():
                 return _masquerade(did("masquerade"))
-            case fw.Learn():
-                return lambda packet, steps, nat: None  # for later packets; what a set holds is given to the walk
+            case fw.Learn():  # for later packets: what a set holds is given to the walk
+                return _tell(did("is known by its name, and remembered"), None)
 
     def _jump(self, target: str) -> Deed:
         def jump(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:
@@ -150,6 +157,19 @@ class Ruleset:
             return goto(packet, steps, nat)
 
         return vmap
+
+
+def _doubts(chain: fw.Chain, by_name: frozenset[str]) -> Iterator[tuple[int, tuple[str, Family]]]:
+    """Say at the last rule of a chain about names, in each family, what is not known before they are asked for."""
+    lasts: dict[Family, tuple[int, list[str]]] = {}
+    for at, rule in enumerate(chain.rules):
+        for match in rule.matches:
+            if isinstance(match, fw.Addr) and isinstance(match.values, fw.SetRef) and match.values.name in by_name:
+                known = lasts.get(match.family, (0, []))[1]
+                lasts[match.family] = (at, [*dict.fromkeys((*known, rule.comment.partition(" ")[0]))])
+    for family, (at, uses) in lasts.items():
+        named = ", ".join(uses[:3]) + (f" or {len(uses) - 3:,} others" if len(uses) > 3 else "")
+        yield at, (f"unless a name of {named} stands for it, which is known only once it was asked for", family)
 
 
 def _tell(step: Firewall, verdict: Verdict | None) -> Deed:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.firewall.sets import OPEN_UDP
+from warren.core.domains import by_answers
 from warren.core.render.nft import render_table
 from warren.core.render.openwrt.advertise import advertise_unsaid
 from warren.core.render.openwrt.firewall import firewall_sections, met_devices, nft_path
@@ -80,7 +81,7 @@ def _unsaid(here: HostState, state: HostState) -> Iterator[Unsaid]:
     yield from advertise_unsaid(here)
     for table in here.tables:
         for held in table.sets:
-            if held.live and held.name != OPEN_UDP.name:
+            if held.live and held.name != OPEN_UDP.name and not by_answers(held):
                 yield Unsaid(
                     f"what is put into the set {held.name} later",
                     "nothing feeds it there",
