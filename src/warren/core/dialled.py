@@ -6,7 +6,7 @@ told was reached does not have the name either, so for the next apply it is news
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -65,6 +65,14 @@ def as_reached(desired: HostState, unfound: Collection[Endpoint], before: HostSt
             for interface in desired.interfaces
         ),
     )
+
+
+def named_peers(state: HostState) -> Iterator[tuple[str, Peer, Endpoint]]:
+    """List the peers that are dialled by a name: their device, they, and the name."""
+    for interface in state.interfaces:
+        for peer in interface.peers:
+            if peer.endpoint is not None and not _is_address(peer.endpoint.host):
+                yield interface.name, peer, peer.endpoint
 
 
 def _written(change: PutPeer) -> bool:

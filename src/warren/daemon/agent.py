@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from warren.daemon.contents import Contents
+from warren.daemon.dialled import Dialled
 from warren.daemon.duty import Duties, Duty, Event, Tell
 from warren.daemon.failover import Failover
 from warren.daemon.followed import Followed
@@ -29,7 +30,7 @@ from warren.sys.monitor import MONITOR, is_of
 from warren.sys.run import environment
 
 # Endpoints before questions: a question that is asked after a move leaves with the new address.
-DUTIES: tuple[type[Duty], ...] = (Uplink, Followed, WaysOut, Failover, Contents)
+DUTIES: tuple[type[Duty], ...] = (Uplink, Followed, WaysOut, Failover, Contents, Dialled)
 
 # Seconds in which the changes of one move arrive; what comes after them counts as another. A host with a table that
 # never rests is not busy with this alone: from one time to the next the wait is doubled, up to EVERY.

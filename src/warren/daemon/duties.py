@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from warren.core.compile.delegates import ANNOUNCER
 from warren.core.delegates import watched
+from warren.core.dialled import named_peers
 from warren.daemon.duty import Duties
+from warren.daemon.redial import Named
 from warren.model.lock import Lock
 from warren.model.network import Network
+from warren.model.state import HostState
 from warren.sys import journal
 from warren.sys.errors import HostError
 from warren.sys.feeds import feeds_of
@@ -18,7 +21,8 @@ from warren.sys.machine import Machine
 
 def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Duties:
     """Work out the duties; HostError if the network is not applied on this host."""
-    applied = journal.load(machine.store, network.name).applied
+    held = journal.load(machine.store, network.name)
+    applied = held.applied
     if applied is None or not applied.interfaces:
         raise HostError(
             f"the network {network.name} is not applied here, so there is nothing to see to",
@@ -36,7 +40,16 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         fed=bool(feeds_of(applied)),
         choices=applied.choices,
         table=applied.table_name,
+        named=tuple(_named(held.asked or applied, lock)),
     )
+
+
+def _named(asked: HostState, lock: Lock) -> Iterator[Named]:
+    """List the peers that are dialled by a name, also those whose name stood for nothing when they were made."""
+    for device, peer, endpoint in named_peers(asked):
+        far = lock.by_name.get(peer.name)
+        address = far.addresses[0] if far is not None and far.addresses else None
+        yield Named(device, peer.public_key, peer.name or peer.public_key, endpoint, address)
 
 
 def applied_source(network: str, machine: Machine) -> tuple[Source, str] | None:

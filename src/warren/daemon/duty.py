@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warren.core.delegates import Watched
+from warren.daemon.redial import Named
 from warren.model.choice import Choice
 from warren.model.lock import FollowedLock
 
@@ -38,8 +39,8 @@ class Duties:
     """What there is to see to: the network, its devices here, the uplink, the tunnels that LANs depend on.
 
     `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
-    `fed` says whether countries or lists are in force.
-    `choices` are of exits, and `table` is the network's in nft.
+    `fed` says whether countries or lists are in force. `choices` are of exits, and `table` is the network's in nft.
+    `named` are the peers that are dialled by a name.
     """
 
     network: str
@@ -52,6 +53,7 @@ class Duties:
     fed: bool = False
     choices: tuple[Choice, ...] = ()
     table: str = ""
+    named: tuple[Named, ...] = ()
 
 
 class Duty:
