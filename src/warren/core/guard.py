@@ -7,23 +7,17 @@ then, nothing of a portal leaves by the uplink.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from warren.model.state import Hooks, HostState
+from warren.model.state import HostState
 
 
 def guard_of(state: HostState) -> HostState:
     """Give the part of a state that needs nothing to be there."""
-    return replace(
-        state,
-        interfaces=(),
+    return HostState(
+        host=state.host,
+        owner=state.owner,
+        backend=state.backend,
         routes=tuple(route for route in state.routes if not route.device and route.via is None),
-        sysctls=(),
-        consents=(),
-        dns=(),
-        forget=(),
-        hooks=Hooks(),
-        lan_addresses=(),
-        retired=(),
-        services=(),
+        rules=state.rules,
+        tables=state.tables,
+        choices=state.choices,
     )
