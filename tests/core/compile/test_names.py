@@ -18,9 +18,9 @@ from warren.core.render.nft import render_table
 from warren.core.sets import fill
 from warren.model.change import PutService, PutTable
 from warren.model.firewall import Learn
-from warren.model.named_set import NameSets, SetUse
+from warren.model.named_set import ListKind, ListSource, NamedSet, NameSets, SetUse
 from warren.model.network import Network
-from warren.model.portal import Portal
+from warren.model.portal import OtherDns, Portal
 from warren.model.prefix import Family
 from warren.model.state import HostState
 from warren.sys.codec import decode, encode
@@ -142,3 +142,57 @@ def test_a_state_with_names_is_kept_by_the_journal() -> None:
 def test_iptables_has_no_word_for_it() -> None:
     with pytest.raises(ValueError, match="iptables cannot put addresses into domain_netflix"):
         render_restore(ONLY["nyc"].tables[0], Family.IPV4)
+
+
+def lines_of(state: HostState, service: str) -> list[str]:
+    return next(one.config for one in state.services if one.name == service).splitlines()
+
+
+def test_a_name_fills_every_set_that_it_is_at_or_below() -> None:
+    """dnsmasq takes the longest domain that fits, and no other."""
+    first, *others = PLAIN.portals
+    portals = (replace(first, only=(*NETFLIX, SetUse("list:films", 1))), *others)
+    films = NamedSet("list:films", domains=("film.example", "www.netflix.com"))
+    lists = (ListSource("films", ("films.txt",), ListKind.DOMAINS),)
+    network = fill(
+        replace(PLAIN, portals=portals, lists=lists),
+        lambda name, _file: films if name == films.name else NamedSet(name),
+    )
+    filled_by = dict(
+        line.removeprefix("nftset=/").split("/")
+        for line in lines_of(compiled(network)["nyc"], "lan-eth2")
+        if "nftset" in line
+    )
+    sets = {domain: {one.split("#")[3][:-3] for one in line.split(",")} for domain, line in filled_by.items()}
+
+    assert sets == {
+        "netflix.com": {"domain_netflix.com"},
+        "film.example": {"list_films"},
+        "www.netflix.com": {"domain_netflix.com", "list_films"},
+    }
+    assert all(len(line) < 1000 for line in lines_of(compiled(network)["nyc"], "lan-eth2"))  # of 1,024
+
+
+def test_a_resolver_that_fills_sets_keeps_nothing_and_tells_nothing_else() -> None:
+    lines = lines_of(ONLY["nyc"], "lan-eth2")
+
+    assert {"cache-size=0", f"max-ttl={TOLD}", "filter-rr=HTTPS,SVCB", "interface=eth2", "bind-dynamic"} <= set(lines)
+    assert any(line.startswith("local=/use-application-dns.net/") for line in lines)
+    assert not [one for one in BARE["nyc"].services if one.name.startswith("lan-")]
+
+
+def redirects(state: HostState, chain: str, port: int) -> list[str]:
+    text = render_table(state.tables[0])
+    part = text.partition(f"chain {chain} {{")[2].partition("}\n")[0]
+    return [line.strip() for line in part.splitlines() if f"dport {port}" in line]
+
+
+def test_questions_to_other_resolvers_come_to_ours() -> None:
+    """Over both families, whatever the portal's are: either tells addresses of both."""
+    assert len(redirects(ONLY["nyc"], "resolve", 53)) == 4
+    one_family = compiled(with_first(only=NETFLIX, families=(Family.IPV4,)))["nyc"]
+    assert redirects(one_family, "resolve", 53) == redirects(ONLY["nyc"], "resolve", 53)
+    assert redirects(ONLY["nyc"], "forward", 853) == []
+    assert redirects(compiled(with_first(only=NETFLIX, other_dns=OtherDns.LEAVE))["nyc"], "resolve", 53) == []
+    refusing = compiled(with_first(only=NETFLIX, other_dns=OtherDns.REFUSE))["nyc"]
+    assert len(redirects(refusing, "resolve", 53)) == 4 and len(redirects(refusing, "forward", 853)) == 4
