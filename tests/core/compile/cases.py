@@ -18,6 +18,7 @@ from warren.core.diagnostics import has_errors
 from warren.core.world import place_world, surroundings_of
 from warren.model.lock import Lock
 from warren.model.network import Network
+from warren.model.portal import IfDown
 from warren.model.prefix import Family
 from warren.model.state import HostState
 from warren.model.surroundings import Ledger
@@ -46,7 +47,9 @@ def networks(draw: st.DrawFn) -> Network:
         via = draw(st.sampled_from([(), *((other,) for other in names if other not in (name, exit_))]))
         families = draw(st.sampled_from([(Family.IPV4, Family.IPV6), (Family.IPV4,), (Family.IPV6,)]))
         exceptions = draw(st.sampled_from([(), (ip_network("192.0.2.0/24"), ip_network("2001:db8:ff::/48"))]))
-        portals.append(portal(source, exit_, via=via, families=families, exceptions=exceptions))
+        others = [(), *((other,) for other in names if other not in (name, exit_))]
+        more = {"spare": draw(st.sampled_from(others)), "if_down": draw(st.sampled_from((IfDown.BLOCK, *IfDown)))}
+        portals.append(portal(source, exit_, via=via, families=families, exceptions=exceptions, **more))
     return Network("woods", OVERLAY, tuple(hosts), hub=names[0], portals=tuple(portals))
 
 

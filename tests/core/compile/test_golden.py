@@ -106,6 +106,7 @@ def behind_a_full_tunnel(network: Network) -> Surroundings:
 PORTALS, HUB, NARROW, LAND = portals_network(), hub_network(), narrow_network(), land_network()
 GATEWAY = gateway_network()
 NESTED, LOCKED = example("nested")
+FAILOVER, FAILOVER_LOCK = example("failover")
 CASES: dict[str, tuple[Network, Surroundings]] = {
     **{f"portals.{name}": (PORTALS, around(PORTALS, name)) for name in PORTALS.by_name},
     **{f"hub.{name}": (HUB, around(HUB, name)) for name in HUB.by_name},
@@ -115,12 +116,15 @@ CASES: dict[str, tuple[Network, Surroundings]] = {
     "in-front.tokyo": (PORTALS, behind_a_full_tunnel(PORTALS)),
     "stated.nyc": (PORTALS, Surroundings(stated=True)),
     "nested.home": (NESTED, around(NESTED, "home")),
+    "failover.berlin": (FAILOVER, around(FAILOVER, "berlin")),
+    "failover.tokyo": (FAILOVER, around(FAILOVER, "tokyo")),
 }
 
 
 def lock_beside(network: Network) -> Lock:
     """The lock of a case's network: an example has its own."""
-    return LOCKED if network is NESTED else lock_of(network)
+    examples = {id(NESTED): LOCKED, id(FAILOVER): FAILOVER_LOCK}
+    return examples.get(id(network)) or lock_of(network)
 
 
 @pytest.mark.parametrize("case", CASES)

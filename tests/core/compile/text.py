@@ -35,4 +35,8 @@ def _lines(state: HostState) -> Iterator[str]:
         yield f"service {service.name}: {service.why}"
         yield from (f"    {line}" for line in service.config.replace("@live@", "LIVE").splitlines())
         yield from (f"    live: {line}" for line in service.live.splitlines())
+    for choice in state.choices:
+        exits = ", ".join(f"{one.host} by {one.device} mark {one.mark:#x}" for one in choice.exits)
+        asked = " ".join(map(str, choice.health)) + (f" or directly by {choice.direct}" if choice.direct else "")
+        yield f"choice of {choice.portal} {choice.family.word} in table {choice.table}: {exits}; asked {asked}"
     yield from (f"forget flows from {flows.source}: {flows.reason}" for flows in state.forget)

@@ -17,6 +17,7 @@ from warren.model.state import HostState, Peer, WgInterface
 
 SECRET_MODE = 0o600
 PARTS = {  # of a state, as people would call them
+    "choices": "agent that chooses among several exits",
     "dns": "resolvers",
     "forget": "end of flows that began before",
     "lan_addresses": "addresses on LANs",
