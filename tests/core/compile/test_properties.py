@@ -246,7 +246,7 @@ def test_rules_of_one_step_need_no_order(case: Case) -> None:
 
 def _apart(one: Rule, other: Rule) -> bool:
     """Whether no packet is matched by both."""
-    if one.iif != other.iif or one.mark != other.mark:
+    if one.iif != other.iif or one.mark != other.mark or (one.oif and other.oif and one.oif != other.oif):
         return True
     for mine, theirs in ((one.source, other.source), (one.destination, other.destination)):
         if mine is not None and theirs is not None and not covers(mine, theirs) and not covers(theirs, mine):
