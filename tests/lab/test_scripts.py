@@ -101,6 +101,7 @@ def trial(name: str, firewall: str, faults: bool) -> tuple[int, list[str]]:
         ("full-exit-mesh", "iptables", True),
         ("ipv6-land", "nft", True),  # with a program that runs
         ("overlap", "iptables", False),
+        ("hotspot", "nft", False),  # with bridges and LANs of its own
     ],
 )
 def test_scripts_keep_the_promises_and_leave_nothing(name: str, firewall: str, faults: bool) -> None:

@@ -14,6 +14,13 @@ from warren.core.render.unsaid import Unsaid
 from warren.model.prefix import Family, Prefix, covers
 from warren.model.state import HostState, Program, Rule, Service
 
+# What OpenWrt has words of its own for.
+_INSTEAD = {
+    Program.DNSMASQ: "/etc/config/dhcp says the same there: start, limit, leasetime, ra, and `config host`",
+    Program.HOSTAPD: "/etc/config/wireless says the same there: country, band, channel, ssid, encryption, key",
+    Program.AVAHI: "install avahi-nodbus-daemon there, and write enable-reflector=yes",
+}
+
 
 def announcers(state: HostState) -> tuple[Service, ...]:
     """List the services whose work odhcpd does there: announcing prefixes whose addresses are on LANs of ours."""
@@ -46,9 +53,9 @@ def advertise_unsaid(state: HostState) -> Iterator[Unsaid]:
     for service in state.services:
         if service not in known:
             yield Unsaid(
-                f"{service.program} for {service.why or service.name}",
+                f"{service.program} ({service.name}): {service.why or 'what it does'}",
                 "its configuration is not made for OpenWrt's own programs",
-                "run it there by hand, or warren on another machine of that LAN",
+                _INSTEAD.get(service.program, "run it there by hand, or warren on another machine of that LAN"),
             )
     if known:
         yield Unsaid(
