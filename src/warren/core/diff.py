@@ -70,7 +70,7 @@ from warren.model.change import (
 )
 from warren.model.endpoint import Endpoint
 from warren.model.prefix import Interface, Prefix
-from warren.model.state import HostState, LanAddress, LinkKind, Peer, Route, RouteKind, Rule, WgInterface
+from warren.model.state import DnsConfig, HostState, LanAddress, LinkKind, Peer, Route, RouteKind, Rule, WgInterface
 
 _MOVES_PACKETS = (AddRoute, DropRoute, AddRule, DropRule, PutTable, PutElements, DropTable)
 
@@ -170,15 +170,18 @@ class _Diff:
         for given in missing(self.desired.lan_addresses, self.observed.lan_addresses):
             yield AddAddress(given.device, given.address)
         yield from self._sysctls(of_devices=True)
-        yield from (SetDns(config) for config in missing(self.desired.dns, self.observed.dns))
+        yield from self._set_dns(of_services=False)
         yield from _make_routes(self.desired.routes, routes)
         # The rules that exempt stand before those that steer, so they come first.
         yield from (AddRule(rule) for rule in sorted(_missing_rules(self.desired, self.observed), key=_priority))
         yield from self._services()
+        yield from self._set_dns(of_services=True)
         if new:
             yield from self._hooks("PostUp", hooks.post_up, new)
 
         wanted_services = {service.name for service in self.desired.services}
+        devices = {config.device for config in self.desired.dns}
+        yield from (DropDns(one) for one in self.observed.dns if one.device not in devices and _by_service(one))
         yield from (DropService(one) for one in self.observed.services if one.name not in wanted_services)
         yield from (
             DropRule(rule) for rule in sorted(_missing_rules(self.observed, self.desired), key=_priority, reverse=True)
@@ -193,11 +196,10 @@ class _Diff:
         for was, interface in kept:
             keys = {peer.public_key for peer in interface.peers}
             yield from (DropPeer(was.name, peer) for peer in was.peers if peer.public_key not in keys)
-        devices = {config.device for config in self.desired.dns}
         yield from (
             DropDns(config)
             for config in self.observed.dns
-            if config.device not in devices and config.device not in early_names
+            if config.device not in devices and config.device not in early_names and not _by_service(config)
         )
         yield from (DropLink(interface.name, self.observed.backend) for interface in late)
         kept_links = {link.name for link in self.desired.lan_links}
@@ -273,6 +275,12 @@ class _Diff:
             if found is None or (found.program, found.config) != (service.program, service.config):
                 yield PutService(service, found)
 
+    def _set_dns(self, *, of_services: bool) -> Iterator[Change]:
+        """Hand resolvers over; those that a service of ours is are there by then, and go before it does."""
+        for config in missing(self.desired.dns, self.observed.dns):
+            if _by_service(config) is of_services:
+                yield SetDns(config)
+
     def _leave_lans(self) -> Iterator[Change]:
         """Take our addresses from LANs; where a LAN has another prefix instead, the old one runs out by itself."""
         renumbered = {given.device for given in self.desired.lan_addresses}
@@ -328,6 +336,11 @@ def _endpoint(peer: Peer, found: Peer, before: Peer | None) -> Endpoint | None:
     if found.endpoint is None or (before is not None and before.endpoint != peer.endpoint):
         return peer.endpoint
     return found.endpoint
+
+
+def _by_service(config: DnsConfig) -> bool:
+    """Say whether a device's resolver is a program on this host."""
+    return any(server.is_loopback for server in config.servers)
 
 
 def _alter_links(kept: Sequence[tuple[WgInterface, WgInterface]]) -> Iterator[Change]:

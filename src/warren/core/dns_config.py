@@ -84,6 +84,14 @@ def read_config(text: str) -> DnsConfig:
         raise ValueError(f"this is no configuration of `warren dns`: {type(error).__name__}: {error}") from None
 
 
+def side_of(config: DnsConfig, name: str) -> bool | None:
+    """Say whether a name is known to be domestic (True) or trusted (False); None: to neither. The longest counts."""
+    sides = dict.fromkeys(config.domestic_names, True) | dict.fromkeys(config.trusted_names, False)
+    labels = name.split(".")
+    above = (".".join(labels[at:]) for at in range(len(labels)))
+    return next((sides[one] for one in above if one in sides), None)
+
+
 def _asked(told: dict[str, str]) -> Asked:
     by = Transport(told["by"])
     resolver = Resolver(ip_address(told["address"]), by, int(told["port"]), told["name"], told["path"])

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from warren.core.domains import DOMAIN
+from warren.model.dns import Dns
 from warren.model.named_set import ListSource, NamedSet, SetUse
 from warren.model.network import Network
+from warren.model.place import PlaceKind
 from warren.model.portal import Portal
 from warren.model.prefix import Address, Family, Prefix, Span, family_of, merge, span_of, subtract
 
@@ -26,7 +28,19 @@ def fill(network: Network, read: ReadSet | None) -> Network:
     names = dict.fromkeys(use.name for portal in network.portals for use in (*portal.uses, *_of_dns(portal)))
     if not names:
         return network
-    return replace(network, named=tuple(_read(name, files.get(name), read) for name in names))
+    filled = replace(network, named=tuple(_read(name, files.get(name), read) for name in names))
+    return replace(filled, portals=tuple(_resolved(filled, portal) for portal in filled.portals))
+
+
+def _resolved(network: Network, portal: Portal) -> Portal:
+    """Have a host's own names resolved at its exit, where it is steered by names and the file does not say by whom.
+
+    Its own resolver cannot be asked: it is pointed at the network's, which fills the sets.
+    """
+    by_name = any(network.named_domains(use.name) for use in portal.uses)
+    if portal.dns is not None or portal.source.kind is not PlaceKind.HOST or not by_name:
+        return portal
+    return replace(portal, dns=Dns(at_exit=True, at=portal.at))
 
 
 def _of_dns(portal: Portal) -> tuple[SetUse, ...]:

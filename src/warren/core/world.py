@@ -52,6 +52,7 @@ INNER_V4 = ip_network("100.64.0.0/10")
 ON_LINK = 0x10  # the last number of a host whose uplink's link has a prefix of its own; the gateway has 1
 ULA = ip_network("fc00::/7")
 SSHD = Listener("tcp", 22, "sshd")  # on every host of a world, as nearly everywhere
+RESOLVER = ip_address("9.9.9.9")  # whom every host of a world asks for names before warren comes
 DEVICE_UPLINK = "eth0"  # of a device of `devices:`, whose file does not say
 
 

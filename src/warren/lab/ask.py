@@ -10,13 +10,17 @@ import os
 import selectors
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from warren.lab.service import Selector
 from warren.lab.sight import Sighting
 from warren.lab.spaces import Spaces
+from warren.model.expect import DNS
 from warren.model.prefix import Address, Family
+from warren.proto.dns.message import IN, NOERROR, Malformed, read_answer, wire_name, write_query
 
+RCODES = {2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
 AGAIN = 0.25  # seconds until a datagram is sent once more
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 23, 2
 IP_FREEBIND, IPV6_FREEBIND = 15, 78
@@ -32,6 +36,8 @@ class Ask:
     addresses; `led` is to which addresses and ports a gateway may send it on: there it is still this question. `source`
     is None unless the sender is the internet. `size` is the whole IP packet's, for an echo that must not be fragmented
     (0: a small one, fragmented as may be).
+    `name`: of a question for a name (`dns`), below which the one is that is asked for a record of
+    this `kind`.
     `flaw` is why nothing can be learned from it.
     """
 
@@ -51,6 +57,8 @@ class Ask:
     answerer: str = ""
     seen_as: str = ""
     trouble: str = ""
+    name: str = ""
+    kind: int = 0
     flaw: str = ""
 
     def left_by(self, device: str) -> bool:
@@ -74,7 +82,9 @@ class Ask:
     def take(self, sighting: Sighting) -> None:
         """Note where a packet on its way there was seen; answers are no business of ours."""
         known = (self.destination, *(address for address, _ in self.led))
-        if sighting.destination in known or (sighting.space, sighting.destination) in self.mapped:
+        if (
+            self.proto == DNS or sighting.destination in known or (sighting.space, sighting.destination) in self.mapped
+        ):  # whoever is asked for the name next
             self.sightings.append(sighting)
 
 
@@ -114,7 +124,7 @@ class Asker:
 
     def _send(self) -> None:
         try:
-            self.socket.send(_echo(self.ask) if self.ask.proto == "icmp" else self.ask.token.encode())
+            self.socket.send(_payload(self.ask))
         except (BlockingIOError, InterruptedError):
             self.next_at = 0.0
         except OSError as error:
@@ -139,9 +149,18 @@ class Asker:
             if self.ask.token.encode() in body and body[0] == reply != request:
                 self.ask.answered = True
             return
+        if self.ask.proto == DNS:
+            self._resolved(raw)
+            return
         words = raw.decode(errors="replace").split()
         if len(words) == 4 and words[0] == self.ask.token:
             self.ask.answered, self.ask.answerer, self.ask.seen_as = True, words[1], words[2]
+
+    def _resolved(self, raw: bytes) -> None:
+        with suppress(Malformed):
+            answer = read_answer(raw)
+            self.ask.answered = answer.code == NOERROR
+            self.ask.trouble = "" if self.ask.answered else f"the resolver says {RCODES.get(answer.code, answer.code)}"
 
     def _forget_errors(self) -> None:
         """Empty the queue of errors, by which the socket would be ready again at once."""
@@ -155,6 +174,15 @@ class Asker:
         """Stop asking."""
         self.selector.unregister(self.socket)
         self.socket.close()
+
+
+def _payload(ask: Ask) -> bytes:
+    if ask.proto == "icmp":
+        return _echo(ask)
+    if ask.proto == DNS:
+        name = wire_name(f"{ask.token}.{ask.name}")
+        return write_query(int(ask.token[-4:], 16), name, ask.kind, IN, 0, signatures=False)
+    return ask.token.encode()
 
 
 def _words(error: OSError) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from warren.core.render.services import RESOLV_CONF
+from warren.core.world import RESOLVER
 from warren.lab.spaces import LabError, Spaces
 from warren.lab.topology import Wiring
 
@@ -22,7 +24,8 @@ def build(plan: Wiring) -> Spaces:
         Path(directory).mkdir(parents=True, exist_ok=True)
     spaces = Spaces()
     for name in plan.spaces:
-        spaces.make(name, private=PRIVATE if name.startswith(TUNNELLED) else ())
+        tunnelled = name.startswith(TUNNELLED)
+        spaces.make(name, PRIVATE if tunnelled else (), _resolv_conf(name) if tunnelled else ())
         write_sysctls(spaces, name, plan.sysctls[name])
     spaces.run_each({"": (("ip", "-batch", "-"), "\n".join(_cables(plan, spaces)))})
     spaces.run_each({name: (("ip", "-batch", "-"), "\n".join(lines)) for name, lines in plan.commands.items()})
@@ -31,6 +34,16 @@ def build(plan: Wiring) -> Spaces:
     for name, settings in plan.late_sysctls.items():
         write_sysctls(spaces, name, settings)
     return spaces
+
+
+def _resolv_conf(name: str) -> tuple[tuple[str, str], ...]:
+    """Make a machine a resolv.conf of its own, if this one has any that it could stand in front of."""
+    if not Path(RESOLV_CONF).exists():
+        return ()
+    ours = Path("/run/resolvers", name)
+    ours.parent.mkdir(exist_ok=True)
+    ours.write_text(f"nameserver {RESOLVER}\n")
+    return ((str(ours), RESOLV_CONF),)
 
 
 def _cables(plan: Wiring, spaces: Spaces) -> list[str]:

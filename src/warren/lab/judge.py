@@ -6,7 +6,8 @@ import errno
 import os
 from dataclasses import dataclass
 
-from warren.core.verify.expects import host_addresses, kept_as
+from warren.core.verify.expects import host_addresses, kept_as, name_failure
+from warren.core.walk.resolving import Resolved
 from warren.core.world import client_of
 from warren.lab.ask import Ask
 from warren.lab.sight import Sighting
@@ -69,8 +70,29 @@ def predicted(family: Family, trace: Trace, fits: int = 0) -> Found:
     )
 
 
+def predicted_name(resolved: Resolved) -> Found:
+    """Put in these words what becomes of a name that is asked for."""
+    return Found(Family.IPV4, resolved.answered, resolved.exits, says="" if resolved.answered else resolved.says)
+
+
+def observed_name(asks: list[Ask], world: World) -> Found:
+    """Put together by whose uplinks the questions for a name left, and whether all of them were answered."""
+    exits = {
+        name
+        for ask in asks
+        for sighting in ask.sightings
+        for kind, _, name in (sighting.space.partition("."),)
+        if kind == "host" and sighting.leaving and sighting.device == world.host_by_name[name].uplink
+    }
+    silent = [ask for ask in asks if not ask.answered]
+    says = ", ".join(dict.fromkeys(ask.trouble or "silence" for ask in silent))
+    return Found(Family.IPV4, not silent, tuple(sorted(exits)), says=says)
+
+
 def shortfall(expect: Expect, found: Found, world: World, lock: Lock) -> str:
     """Say in what a promise is not kept; empty if it is. The rules are those of `core.verify`."""
+    if expect.resolves is not None:
+        return name_failure(expect, found.answered, found.exits, found.says)
     if expect.blocked:
         return "" if not (found.answered or found.exits or found.at) else str(found)
     if not found.answered:

@@ -10,11 +10,13 @@ import selectors
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from warren.core.allot import allot
 from warren.core.delegates import grant
 from warren.core.maps import settled
+from warren.core.render.services import RESOLV_CONF
 from warren.core.walk import spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.core.world import SSHD, place_world
@@ -46,7 +48,8 @@ from warren.lab.works import Works, applier, nudge, on_each
 from warren.model.expect import Expect
 from warren.model.lock import Lock
 from warren.model.network import Network
-from warren.model.prefix import Family
+from warren.model.place import Place
+from warren.model.prefix import Address, Family
 from warren.model.state import Backend, HostState
 from warren.model.world import World
 
@@ -256,6 +259,14 @@ class Lab:
             self.asked.pop(ask.token)
             for key in ask.keys:
                 self.asked.pop(key, None)
+
+    def resolver_of(self, place: Place) -> Address:
+        """Say whom programs at a place ask for names: on a LAN its host, on a host whom its file names."""
+        if place.lan:
+            return self.network.by_name[place.host].lan(place.lan).addresses[0].ip
+        with self.spaces.inside(host_space(place.host)):
+            told = Path(RESOLV_CONF).read_text(encoding="utf-8")
+        return ip_address(next(line.split()[1] for line in told.splitlines() if line.startswith("nameserver ")))
 
     def _serve(self, ask: Ask) -> None:
         """Have somebody answer wherever a question may arrive; where a port is taken, it cannot be asked."""

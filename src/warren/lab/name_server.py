@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from warren.core.world import RESOLVER
 from warren.lab.service import IP_PKTINFO, IPV6_RECVPKTINFO, answered_from
+from warren.lab.sight import TOKEN
 from warren.lab.spaces import MS_BIND, LabError, Spaces, mount
 from warren.model.prefix import Address
 from warren.proto.dns.message import (
@@ -32,7 +34,6 @@ from warren.proto.dns.message import (
     wire_name,
 )
 
-RESOLVER = "9.9.9.9"
 RESOLVERS = Path("/etc/resolv.conf")
 PORT = 53
 TTL = 60
@@ -74,12 +75,14 @@ class Zone:
             return refusal(data, FORMERR)
         asked = query.question
         self.asked.append((asker, asked.key, asked.kind))
-        found = list(self._found(asked.key, asked.kind))
-        if not found and asked.key not in self.known:
-            above = any(name.endswith(asked.key) for name in self.known)
+        name = _told_apart(asked.key)
+        found = list(self._found(name, asked.kind))
+        if not found and name not in self.known:
+            above = any(one.endswith(name) for one in self.known)
             return failure(query, 0 if above else NXDOMAIN, _AUTHORITATIVE)
         head = HEADER.pack(query.number, QR | _AUTHORITATIVE | RA | (query.flags & RD), 1, len(found), 0, 0)
-        records = (name + struct.pack("!HHIH", kind, IN, TTL, len(one)) + one for name, kind, one in found)
+        owned = ((asked.key if owner == name else owner, kind, one) for owner, kind, one in found)
+        records = (owner + struct.pack("!HHIH", kind, IN, TTL, len(one)) + one for owner, kind, one in owned)
         return head + asked.name + struct.pack("!HH", asked.kind, asked.of_class) + b"".join(records)
 
     @property
@@ -98,6 +101,12 @@ class Zone:
         for address in self.addresses.get(name, ()):
             if address.version == {A: 4, AAAA: 6}.get(kind):
                 yield name, kind, address.packed
+
+
+def _told_apart(name: bytes) -> bytes:
+    """Give the name that one below it stands for: with a token before it, nobody has an answer for it in store."""
+    size = 1 + name[0]
+    return name[size:] if TOKEN.fullmatch(name[1:size]) else name
 
 
 def serve_names(spaces: Spaces, space: str, selector: selectors.BaseSelector, zone: Zone) -> None:

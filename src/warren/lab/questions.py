@@ -13,15 +13,16 @@ from itertools import count
 
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.openings import openings
-from warren.core.walk import Probe, probes_of
+from warren.core.walk import Probe, probes_of, spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.lab.ask import Ask
 from warren.lab.topology import INTERNET, client_space, device_space, host_space, machine_space
-from warren.model.expect import Expect
+from warren.model.expect import DNS, Expect
 from warren.model.lock import Lock
 from warren.model.network import Network
-from warren.model.prefix import Address, Family
+from warren.model.prefix import Address, Family, family_of
 from warren.model.world import World
+from warren.proto.dns.message import AAAA, A
 
 FIRST_PORT = 20000
 
@@ -45,6 +46,13 @@ class Questions:
             family: (probe, list(self._asks(expect, family, probe)))
             for family, probe in probes_of(self.world, self.lock, expect)
         }
+
+    def of_name(self, expect: Expect, resolver: Address) -> list[Ask]:
+        """Make the questions for a name: for its addresses of either family, of its place's resolver."""
+        assert expect.resolves is not None
+        space, name = self.space_of(spot_of(self.world, expect.source_place)), expect.resolves.name
+        family = family_of(resolver)
+        return [Ask(space, family, DNS, resolver, 53, name=name, kind=kind) for kind in (A, AAAA)]
 
     def _asks(self, expect: Expect, family: Family, probe: Probe) -> Iterator[Ask]:
         target = expect.target

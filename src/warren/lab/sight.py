@@ -18,6 +18,7 @@ from ipaddress import ip_address
 from warren.lab.spaces import Spaces
 from warren.model.prefix import Address
 
+DNS_PORT = 53
 TOKEN = re.compile(rb"warren-[0-9a-f]{12}")
 ETH_P_ALL, ETH_P_IP = 0x0003, 0x0800
 SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
@@ -68,8 +69,13 @@ def dissect(raw: bytes) -> Packet | None:
     name = _PROTOS.get(proto, "")
     if not name and not fragment:
         return None
-    dport = int.from_bytes(raw[at + 2 : at + 4], "big") if name in ("tcp", "udp") else 0
-    found = TOKEN.search(raw, at)
+    ports = name in ("tcp", "udp")
+    sport = int.from_bytes(raw[at : at + 2], "big") if ports else 0
+    dport = int.from_bytes(raw[at + 2 : at + 4], "big") if ports else 0
+    if DNS_PORT in (sport, dport):  # a question for a name, whose capitals are anybody's, and not what answers it
+        found = TOKEN.search(raw.lower(), at) if dport == DNS_PORT else None
+    else:
+        found = TOKEN.search(raw, at)
     return Packet(source, destination, name, dport, fragment, found.group().decode() if found else "")
 
 

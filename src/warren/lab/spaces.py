@@ -53,8 +53,11 @@ class Spaces:
     def __post_init__(self) -> None:
         self.by_name[""] = self.base
 
-    def make(self, name: str, private: Iterable[str] = ()) -> Space:
-        """Make a space; `private` names directories of /run in which it has files of its own."""
+    def make(self, name: str, private: Iterable[str] = (), bound: Iterable[tuple[str, str]] = ()) -> Space:
+        """Make a space; `private` names directories of /run in which it has files of its own.
+
+        `bound` are files that stand in place of others there: theirs first.
+        """
         directories = tuple(private)
         try:
             _check(_libc.unshare(CLONE_NEWNET), f"make a network namespace for {name}")
@@ -63,6 +66,8 @@ class Spaces:
                 _check(_libc.unshare(CLONE_NEWNS), f"make a mount namespace for {name}")
                 for directory in directories:
                     mount("tmpfs", directory, "tmpfs")
+                for ours, theirs in bound:
+                    mount(ours, theirs, flags=MS_BIND)
                 mounts = _open_own("mnt")
         finally:
             enter(self.base)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 
 from warren.core.compile import compile_devices, compile_network
 from warren.core.walk import Probe, Scene, Walker, faults_of
+from warren.core.walk.resolving import resolve
 from warren.core.world import surroundings_of
 from warren.lab.agents import await_agents
 from warren.lab.ask import Ask
 from warren.lab.faults import break_down, heal
-from warren.lab.judge import Found, observed, predicted, shortfall, unlike
+from warren.lab.judge import Found, observed, observed_name, predicted, predicted_name, shortfall, unlike
 from warren.lab.lab import Lab
 from warren.lab.spaces import LabError
 from warren.model.expect import Down, Expect
@@ -134,6 +135,10 @@ def _datagrams(lab: Lab, expect: Expect) -> list[Ask]:
 
 
 def _question(lab: Lab, expect: Expect, walker: Walker) -> _Question:
+    if expect.resolves is not None:
+        told = resolve(walker, expect.source_place, expect.resolves.name)
+        asks = lab.questions.of_name(expect, lab.resolver_of(expect.source_place))
+        return _Question(expect, (predicted_name(told),), (tuple(asks),))
     made = lab.questions.of(expect)
     foretold = tuple(_foretell(walker, expect, family, probe) for family, (probe, _) in made.items())
     return _Question(expect, foretold, tuple(tuple(asks) for _, asks in made.values()))
@@ -163,7 +168,11 @@ def _separable(waiting: list[_Question]) -> list[_Question]:
 
 def _verdict(lab: Lab, question: _Question, seconds: float) -> Verdict:
     expect = question.expect
-    seen = tuple(observed(asks[0].family, list(asks), lab.world) for asks in question.asks)
+    of_name = expect.resolves is not None
+    seen = tuple(
+        observed_name(list(asks), lab.world) if of_name else observed(asks[0].family, list(asks), lab.world)
+        for asks in question.asks
+    )
     lacking = [text for found in seen if (text := shortfall(expect, found, lab.world, lab.lock))]
     families = {found.family for found in seen}
     lacking += [

@@ -12,6 +12,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,6 +83,7 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
     from warren.sys.machine import Machine
     from warren.sys.store import Store
     from warren.sys.survey import survey
+    from warren.sys.tools import tools_here
 
     def work(host: str) -> HostState:
         machine = Machine(Store(memory(host)))
@@ -96,7 +98,8 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
             names=gateway_names(network, host),
         )
         desired = compile_host(network, lock, host, surroundings)
-        apply(desired, machine, file=network.file)
+        # A resolvconf of this machine knows nothing of a host that has no more than a file.
+        apply(desired, machine, tools=replace(tools_here(), no_dns=True), file=network.file)
         return desired
 
     return work

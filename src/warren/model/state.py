@@ -223,6 +223,7 @@ class Program(StrEnum):
     DNSMASQ = "dnsmasq"
     NDPPD = "ndppd"
     KEA = "kea-dhcp6"
+    RESOLVER = "warren-dns"
     SHELL = "sh"
     HOSTAPD = "hostapd"
     AVAHI = "avahi-daemon"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from glob import glob
 
 from warren.core.render.services import Tools
@@ -21,6 +22,8 @@ def tools_here() -> Tools:
         userspace=userspace,
         systemd=systemd.runs_units_here(),
         one_user=_one_user(),
+        no_dns=dns != "resolvconf" and not os.path.isdir("/run/systemd/resolve"),
+        warren=(sys.executable, "-m", "warren"),
         kea_hook=kea_hook(),
     )
 

@@ -76,7 +76,8 @@ class Here:
 
         The kernel then looks for a route by that device alone, and has none until a rule leads to the exit's table.
         """
-        return self.chosen_exits
+        asking = (way for way in self.entering if way.portal.dns is not None and not way.portal.by_agent)
+        return tuple(dict.fromkeys((*self.chosen_exits, *(way.hops[1] for way in asking))))
 
     @cached_property
     def devices(self) -> tuple[str, ...]:

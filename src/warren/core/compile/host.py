@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warren.core.compile.delegates import lay_services
 from warren.core.compile.devices import lay_devices
+from warren.core.compile.dns import lay_dns_services, lay_own_dns
 from warren.core.compile.fabric import Fabric
 from warren.core.compile.failover import lay_choices
 from warren.core.compile.firewall import lay_firewall
@@ -12,7 +13,7 @@ from warren.core.compile.flows import flows_to_forget
 from warren.core.compile.forgetting import lay_forgetting
 from warren.core.compile.here import Here
 from warren.core.compile.lan_links import lay_lan_addresses, lay_lan_links
-from warren.core.compile.lan_services import lay_lan_services
+from warren.core.compile.lan_services import lay_lan_services, own_resolver
 from warren.core.compile.ledger import ledger_needs, sequential_ledger
 from warren.core.compile.radio import lay_radio, lay_radio_settings
 from warren.core.compile.routes import lay_routes
@@ -38,9 +39,16 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         tables=(lay_firewall(here, state.table_name),) if here.devices else (),
         sysctls=(*lay_sysctls(here), *lay_radio_settings(here)),
         consents=consents(here),
+        dns=lay_own_dns(here, own_resolver(here)),
         forget=flows_to_forget(here),
         lan_addresses=lay_lan_addresses(here),
-        services=(*lay_services(here), *lay_lan_services(here), *lay_forgetting(here), *lay_radio(here)),
+        services=(
+            *lay_services(here),
+            *lay_lan_services(here),
+            *lay_dns_services(here),
+            *lay_forgetting(here),
+            *lay_radio(here),
+        ),
         names=lay_names(here),
         choices=lay_choices(here),
         lan_links=lay_lan_links(here),

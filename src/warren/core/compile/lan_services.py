@@ -2,6 +2,7 @@
 
     lan-wlan0    DHCPv4 and DNS on wlan0, and its advertisements unless a delegate's announcer makes them
     own-names    DNS for the host's own programs, on a loopback address that is the network's own
+    exit-names   DNS on the tunnels, for portals that end here with `dns: exit`
 
 `bind-dynamic` has it hold sockets of that device's addresses only and look at where a question came in, so it answers
 on no tunnel and on no LAN that it was not given, and stands beside systemd-resolved and other networks' resolvers.
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from warren.core.compile.devices import link_mtu
+from warren.core.compile.dns import AT_EXIT, resolves_for_others
 from warren.core.compile.here import Here
-from warren.core.compile.resolving import lan_resolving, own_resolving
+from warren.core.compile.resolving import known_names, lan_resolving, own_resolving
 from warren.core.leases import leased_subnet, leases, pool
 from warren.core.render.dnsmasq import resolving_lines
 from warren.core.resolving import DOMAIN, Resolving
@@ -33,7 +35,8 @@ def lay_lan_services(here: Here) -> tuple[Service, ...]:
     """List the programs that serve this host's LANs, and its own traffic."""
     lans = (_lan_service(here, lan) for lan in here.host.lans)
     own = own_resolving(here)
-    mine = (own_service(here, own),) if own is not None else ()
+    mine = [own_service(here, own)] if own is not None else []
+    mine += [_exit_service(here)] if resolves_for_others(here) else []
     return (*(service for service in lans if service is not None), *mine)
 
 
@@ -51,6 +54,14 @@ def own_service(here: Here, resolving: Resolving) -> Service:
     """Make the resolver for the host's own traffic."""
     lines = (f"listen-address={own_resolver(here)}", "bind-interfaces", *resolving_lines(resolving))
     return _dnsmasq(here, OWN, lines, "names for this host's own programs")
+
+
+def _exit_service(here: Here) -> Service:
+    """Make the resolver for portals that end here: it answers on tunnels, and asks whoever this host asks."""
+    tunnels = dict.fromkeys(here.device(peer.name) for peer in here.peers)
+    lines = [*(f"interface={tunnel}" for tunnel in tunnels), "except-interface=lo", "bind-dynamic"]
+    lines += resolving_lines(Resolving(system=True, records=known_names(here)))
+    return _dnsmasq(here, AT_EXIT, lines, "names for portals that end here")
 
 
 def _lan_service(here: Here, lan: Lan) -> Service | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warren.core.compile.by_name import asks_by_name, filling
+from warren.core.compile.dns import resolving_for
 from warren.core.compile.here import Here
 from warren.core.resolving import DOMAIN, Record, Resolving
 from warren.model.host import Lan
@@ -15,14 +16,15 @@ from warren.model.host import Lan
 
 def lan_resolving(here: Here, lan: Lan) -> Resolving | None:
     """Say how the machines on a LAN resolve names; None if warren does not see to it."""
-    if lan.dhcp is None and not lan.ra and not asks_by_name(here, lan.name):
+    told = resolving_for(here, lan.name, known_names(here))
+    if told is None and lan.dhcp is None and not lan.ra and not asks_by_name(here, lan.name):
         return None
-    return filling(here, lan.name, Resolving(system=True, records=known_names(here)))
+    return filling(here, lan.name, told or Resolving(system=True, records=known_names(here)))
 
 
 def own_resolving(here: Here) -> Resolving | None:
     """Say how the host's own programs resolve names; None if warren does not see to it."""
-    return filling(here, "", None)
+    return filling(here, "", resolving_for(here, "", known_names(here)))
 
 
 def known_names(here: Here) -> tuple[Record, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from warren.core.compile.dns import domestic_by_uplink, led_by_port
 from warren.core.compile.failover import mark_of, table_of
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import Step, exit_table, mac_mark
@@ -132,10 +133,24 @@ def _family_rules(here: Here, family: Family) -> Iterator[Rule]:
             yield rule(Step.MARKS, table, iif="lo", ipproto="udp", sport=guests.port)
     for peer in here.bound_to if family in here.carried else ():
         yield rule(Step.MARKS, here.exit_table(peer), oif=here.device(peer))
+    yield from _resolving(here, family, rule)
     yield rule(Step.MARKED, action=Action.UNREACHABLE, mark_mask=MARK_MASK, invert=True)
     yield from _through(here, family, rule)
     yield from _entering(here, family, rule)
     yield from _answering(here, family, rule)
+
+
+def _resolving(here: Here, family: Family, rule: _Maker) -> Iterator[Rule]:
+    """Rules for the host's own questions to resolvers: those of `dns:`, by which way they are asked (`compile.dns`)."""
+    for way in here.entering if family in here.carried else ():
+        if way.portal.source.kind is PlaceKind.HOST and family in way.portal.families:
+            for resolver, port in domestic_by_uplink(here, way, family):
+                for proto in ("udp", "tcp"):
+                    uplink = here.host.uplink
+                    yield rule(Step.MARKS, oif=uplink, destination=resolver, ipproto=proto, dport=port)
+    for resolver, port, table in led_by_port(here, family):
+        for proto in ("udp", "tcp"):
+            yield rule(Step.MARKS, table, iif="lo", destination=resolver, ipproto=proto, dport=port)
 
 
 def exit_of(here: Here, way: Way, at: int = 0) -> int:

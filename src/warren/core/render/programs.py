@@ -186,6 +186,9 @@ def argv_of(program: Program, files: Files, tools: Tools) -> tuple[str, ...]:
             # With another title it would not be known as ours any more.
             alike = ("--no-drop-root", "--no-chroot", "--no-rlimits") if tools.one_user else ()
             return ("avahi-daemon", "--no-proc-title", *alike, f"--file={files.config}")
+        case Program.RESOLVER:
+            nobody = "" if tools.one_user else "nobody"
+            return (*tools.warren, "dns", f"--user={nobody}", files.config)
 
 
 def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> Iterator[Command]:
@@ -203,7 +206,7 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
         yield _write(files.live, service.live)
     configured = _write(files.config, config_text(service, files, tools), f"configuration of {service.program}")
     yield replace(configured, secrets=(service.secret,)) if service.secret is not None else configured
-    yield _tried(service.program, files)
+    yield _tried(service.program, files, tools)
     if tools.systemd:
         how = ("--property=Restart=always", "--property=RestartSec=1", f"--unit={files.unit}")
         yield Command(("systemd-run", "--quiet", "--collect", *how, "--", *program), says=f"run {service.program}")
@@ -216,7 +219,7 @@ def start_service(service: Service, owner: str, tools: Tools, *, anew: bool) -> 
     yield Command(watch, says=f"run {service.program}", until=there)
 
 
-def _tried(program: Program, files: Files) -> Command:
+def _tried(program: Program, files: Files, tools: Tools) -> Command:
     """Call a program once: who watches over it would try for ever to run one that is not installed."""
     match program:
         case Program.DNSMASQ:
@@ -231,6 +234,8 @@ def _tried(program: Program, files: Files) -> Command:
             return Command(("hostapd", "-v"), says="hostapd is there", fine=(0, 1))
         case Program.AVAHI:
             return Command(("avahi-daemon", "--version"), says="avahi-daemon is there")
+        case Program.RESOLVER:
+            return Command((*tools.warren, "dns", "--test", files.config), says="warren dns understands it")
 
 
 def stop_service(service: Service, owner: str, tools: Tools) -> Iterator[Command]:

@@ -12,13 +12,21 @@ from warren.model.state import MARK_MASK, DnsConfig, ForgetFlows
 NO_CONNTRACK = "conntrack(8) is not installed: old flows keep their old path until they end"
 
 
+RESOLV_CONF = "/etc/resolv.conf"
+_OURS = "# made by warren, which puts back what was here before"
+# Written in place: it may be mounted there by itself, or be a link. What somebody else made of it meanwhile stays.
+_POINT = 'umask 022; [ -e "$2" ] || cat "$1" >"$2" 2>/dev/null || :; cat >"$1"'
+_PUT_BACK = f'[ -e "$2" ] || exit 0; read -r first <"$1"; [ "$first" != "{_OURS}" ] || cat "$2" >"$1"; rm -f "$2"'
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What of the host decides how a change is made: `dns` is `resolvconf`, `resolvectl` or empty (neither).
 
     `dns_prefix` stands before a device's name for resolvconf, which ranks devices by it (`tun.` on Debian).
     `directory` is where the files of services lie; `systemd` says that units run them; `one_user` that there is no
-    other user to become (a lab of an ordinary user). `kea_hook` is the library by which kea calls a script.
+    other user to become (a lab of an ordinary user). `warren` is how this program is called. `no_dns`: there is
+    neither resolvconf nor resolvectl. `kea_hook` is the library by which kea calls a script.
     """
 
     dns: str = "resolvconf"
@@ -27,6 +35,8 @@ class Tools:
     directory: str = "/var/lib/warren/services"
     systemd: bool = False
     one_user: bool = False
+    warren: tuple[str, ...] = ("warren",)
+    no_dns: bool = False
     kea_hook: str = "/usr/lib/x86_64-linux-gnu/kea/hooks/libdhcp_run_script.so"
 
 
@@ -35,6 +45,11 @@ def set_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:
     if not config.servers and not config.search:
         return
     says = f"DNS of {config.device}"
+    if _in_file(config, tools):
+        told = "".join(f"nameserver {server}\n" for server in config.servers)
+        before = (RESOLV_CONF, _kept(config, tools))
+        yield Command(("sh", "-c", _POINT, "sh", *before), stdin=f"{_OURS}\n{told}", says=says)
+        return
     if tools.dns == "resolvectl":
         if config.servers:
             yield Command(("resolvectl", "dns", config.device, *map(str, config.servers)), says=says)
@@ -51,12 +66,24 @@ def set_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:
 def drop_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:
     """Take a device's resolvers back; it is no failure if they are not there any more."""
     says = f"DNS of {config.device} taken back"
+    if _in_file(config, tools):
+        yield Command(("sh", "-c", _PUT_BACK, "sh", RESOLV_CONF, _kept(config, tools)), says=says)
+        return
     lost = f"{tools.dns} is not installed, so nothing was handed to it"
     if tools.dns == "resolvectl":
         yield Command(("resolvectl", "revert", config.device), says=says, fine=(0, 1), if_missing=lost)
     else:
         name = tools.dns_prefix + config.device
         yield Command(("resolvconf", "-d", name, "-f"), says=says, fine=(0, 1), if_missing=lost)
+
+
+def _in_file(config: DnsConfig, tools: Tools) -> bool:
+    """Say whether the host's resolver is named by its file alone: nobody keeps it, and it is a program of ours."""
+    return tools.no_dns and any(server.is_loopback for server in config.servers)
+
+
+def _kept(config: DnsConfig, tools: Tools) -> str:
+    return f"{tools.directory}/resolv.conf.{config.device}"
 
 
 def forget_flows(flows: ForgetFlows) -> Iterator[Command]:

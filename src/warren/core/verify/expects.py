@@ -14,6 +14,7 @@ from warren.core.verify.verdict import Kind, Verdict, prediction
 from warren.core.walk import Fault, Probe, Walker, faults_of, probe_of, spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
 from warren.core.walk.places import families_at
+from warren.core.walk.resolving import resolve
 from warren.model.expect import Expect
 from warren.model.lock import Lock
 from warren.model.network import Network
@@ -52,12 +53,46 @@ def families_of(world: World, lock: Lock, expect: Expect) -> tuple[Family, ...]:
 def judge_expects(network: Network, lock: Lock, world: World, breaker: Breaker) -> Iterator[Verdict]:
     """Judge all expectations, in the file's order."""
     for expect in network.expects:
+        if expect.resolves is not None:
+            yield _judge_name(expect, breaker)
+            continue
         families = families_of(world, lock, expect)
         if not families:
             says = f"{expect.source_place} and {expect.target} have no family in common"
             yield _verdict(expect, None, None, says)
         for family in families:
             yield judge_expect(expect, family, lock, world, breaker)
+
+
+def _judge_name(expect: Expect, breaker: Breaker) -> Verdict:
+    """Judge what becomes of a name that is asked for."""
+    assert expect.resolves is not None
+    found = resolve(breaker.walker(*faults_of(expect.down)), expect.source_place, expect.resolves.name)
+    says = name_failure(expect, found.answered, found.exits, found.says)
+    predicted = f"asked by {', '.join(found.exits)}" if found.exits else "asked of nobody outside"
+    return Verdict(
+        Kind.EXPECT,
+        f"{expect.source_place} → {expect.target}",
+        not says,
+        wanted(expect),
+        predicted if found.answered else f"no answer: {found.says}",
+        says,
+        expect.at,
+        None,
+        tuple(str(fault) for fault in faults_of(expect.down)),
+        found.traces[-1] if found.traces else None,
+    )
+
+
+def name_failure(expect: Expect, answered: bool, exits: tuple[str, ...], why: str) -> str:
+    """Say why what became of a name is not what was expected; empty if it is."""
+    left = f"its questions leave by {', '.join(exits)}" if exits else "its questions leave by nobody"
+    if expect.blocked:
+        return left if exits else "it is answered" if answered else ""
+    if not answered:
+        return f"nobody answers: {why}"
+    by = expect.resolves.by if expect.resolves is not None else ()
+    return "" if set(exits) == set(by) else left
 
 
 def judge_expect(expect: Expect, family: Family, lock: Lock, world: World, breaker: Breaker) -> Verdict:
@@ -105,6 +140,8 @@ def _proved(expect: Expect, trace: Trace, says: str) -> str:
 def wanted(expect: Expect) -> str:
     """Say in words what is expected."""
     words = []
+    if expect.resolves is not None and expect.resolves.by:
+        words.append(f"asked by {', '.join(expect.resolves.by)}")
     if expect.blocked:
         words.append("blocked")
     if expect.exit:

@@ -170,9 +170,10 @@ def _sources_at_exit(here: Here, way: Way) -> tuple[Prefix, ...]:
     """Give the sources with which a portal's packets come to its exit: no more, or another's could leave here too.
 
     Machines of a LAN may have addresses that the file does not know; the entry rewrites these to its own. Where the
-    entry watches its exits, it asks with its own.
+    entry watches its exits or asks resolvers there, it asks with its own.
     """
-    asking = here.fabric.addresses(way.hops[0]) if way.portal.by_agent else ()
+    asks = way.portal.dns is not None and not way.addressed
+    asking = here.fabric.addresses(way.hops[0]) if way.portal.by_agent or asks else ()
     return tuple(dict.fromkeys((*asking, *_portal_sources(here, way))))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from warren.core.compile.dns import asking, domestic_by_uplink
 from warren.core.compile.failover import mark_of
 from warren.core.compile.firewall.exempt import exempt_source
 from warren.core.compile.firewall.forward import exit_sources
@@ -56,7 +57,7 @@ from warren.model.firewall import (
 from warren.model.network import Way
 from warren.model.place import PlaceKind
 from warren.model.portal import Nat
-from warren.model.prefix import Address, Family
+from warren.model.prefix import Address, Family, host_prefix
 from warren.model.state import MARK_MASK
 
 LINK_LOCAL = ip_network("fe80::/10")
@@ -162,6 +163,10 @@ def _own_guard(here: Here, way: Way) -> Iterator[NftRule]:
         around = on_link + tuple(prefix for prefix in way.portal.exceptions if prefix.version == family)
         if around:
             yield rule(to(family, around), Return(), why="on the uplink's own link, or excepted")
+        for resolver, port in domestic_by_uplink(here, way, family):
+            for proto in ("udp", "tcp"):
+                asked = to(family, (resolver,)), Port(proto, "dport", (port,))
+                yield rule(*asked, Return(), why="a domestic resolver, asked directly")
         client, server = (68, 67) if family is Family.IPV4 else (546, 547)
         yield rule(Port("udp", "sport", (client,)), Port("udp", "dport", (server,)), Return(), why="DHCP")
     yield rule(Icmp6Type(NEIGHBOUR_DISCOVERY), Return())
@@ -173,6 +178,7 @@ def _srcnat(here: Here) -> Iterator[NftRule]:
     for entering in (*by_specificity(here), *(way for _, way in _own_ways(here))):
         for way in ways_of(here.fabric.network, entering.portal):
             yield from _portal_source(here, way)
+    yield from _questions_source(here)
     yield from keep_source(here)
     yield from sources_of_clients(here)
     yield rule(LEAVES_BY_TUNNEL, Jump("repair"))
@@ -214,6 +220,21 @@ def _portal_source(here: Here, way: Way) -> Iterator[NftRule]:
         not_near = to(family, near(family), negate=True)
         for matches in _origin(here, way, family):
             yield rule(*matches, leaves, not_near, does, why=f"portal {identity(portal)}")
+
+
+def _questions_source(here: Here) -> Iterator[NftRule]:
+    """Give this host's own questions to a LAN's resolvers the addresses by which their way knows its packets."""
+    for entering in asking(here):
+        for way in ways_of(here.fabric.network, entering.portal):
+            if not way.addressed or way.portal.dns is None:
+                continue
+            for family in here.carried:
+                for one in way.portal.dns.trusted:
+                    if one.address.version == family:
+                        leaves = leaves_by(here.device(way.hops[1])), to(family, near(family), negate=True)
+                        asked = to(family, (host_prefix(one.address),)), *leaves
+                        does = Snat(_replacement(here, way, family))
+                        yield rule(FibType("saddr", "local"), *asked, does, why=f"names for {way.portal.source}")
 
 
 def _replacement(here: Here, way: Way, family: Family) -> Address:
