@@ -47,6 +47,7 @@ def test_the_examples_are_those_the_project_promises() -> None:
         "own-traffic",
         "portals",
         "site-to-site",
+        "smart",
     ]
 
 

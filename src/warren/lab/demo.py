@@ -27,6 +27,7 @@ EXAMPLES = (
     "hotspot",
     "names",
     "failover",
+    "smart",
 )
 TIMES = 25
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")

@@ -58,8 +58,8 @@ def resolve(walker: Walker, place: Place, name: str) -> Resolved:
     if config is None:
         return Resolved((), False, f"{place.host} resolves no names for {place}")
     if place.lan:
-        lan = next(link for link in walker.scene.surroundings[place.host].links if link.name == place.lan)
-        at = next((address.ip for address in lan.addresses), None)
+        lan = walker.view(place.host).devices.get(place.lan)
+        at = next((address.ip for address in lan.addresses), None) if lan is not None else None
         if at is None:
             return Resolved((), False, f"{place.host} has no address on {place.lan}")
         asked = walker.walk(Probe(spot_of(world, place), at, proto="udp", dport=53))
