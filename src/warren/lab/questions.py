@@ -33,6 +33,7 @@ class Questions:
     def __init__(self, network: Network, lock: Lock, world: World) -> None:
         self.world, self.lock = world, lock
         self._ports = count(FIRST_PORT)
+        self._portals = network.portals
         self._owners = _owners(network, lock, world)
         self._mapped = _mapped(world)
         fabric = Fabric(network, lock)
@@ -52,7 +53,11 @@ class Questions:
         assert expect.resolves is not None
         space, name = self.space_of(spot_of(self.world, expect.source_place)), expect.resolves.name
         family = family_of(resolver)
-        return [Ask(space, family, DNS, resolver, 53, name=name, kind=kind) for kind in (A, AAAA)]
+        here = expect.source_place
+        told = (one.dns for one in self._portals if (one.source.host, one.source.lan) == (here.host, here.lan))
+        sealed = any(dns is not None and dns.sealed for dns in told)
+        flaw = "questions by TLS or HTTPS cannot be read, and nobody in the lab answers them" if sealed else ""
+        return [Ask(space, family, DNS, resolver, 53, name=name, kind=kind, flaw=flaw) for kind in (A, AAAA)]
 
     def _asks(self, expect: Expect, family: Family, probe: Probe) -> Iterator[Ask]:
         target = expect.target
