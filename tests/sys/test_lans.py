@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from tests.core.compile.networks import portal
 from tests.sys.site import Site, site
+from warren.core.plan import describe
 from warren.model.host import Lan
 from warren.model.key import SecretRef
 from warren.model.lan_words import Dhcp, Wifi
@@ -32,6 +35,13 @@ def here(tmp_path: Path) -> Iterator[Site]:
 def network_of(here: Site, *lans: Lan) -> Network:
     eth2 = Lan("eth2", (ip_interface("192.168.21.1/24"), ip_interface("192.168.29.1/24")), dhcp=Dhcp())
     return here.network(portal("nyc.eth2", "paris"), lans=(eth2, *lans))
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def bridge(*ports: str) -> Lan:
@@ -140,3 +150,19 @@ def test_a_passphrase_is_known_by_its_fingerprint(tmp_path: Path) -> None:
         found.append(dict(fingerprints([ref]))[str(file)])
 
     assert found[0] == found[1] != found[2] and len(found[0]) == 16
+
+
+def test_who_listens_already_is_named(here: Site) -> None:
+    """Another program at the very ports stops nothing, but may keep the LAN's own from its place: so it is said."""
+    nyc = here["nyc"]
+    holds = "import socket as s, time; it = s.socket(s.AF_INET, s.SOCK_DGRAM); it.bind(('', 67)); time.sleep(60)"
+    theirs = nyc.popen(sys.executable, "-c", holds)
+    try:
+        until(lambda: nyc.ok("ss -Hlnu sport = :67 | grep -q ."))
+        plan = here.prepare(network_of(here), "nyc").plan
+    finally:
+        theirs.kill()
+        theirs.wait()
+
+    assert ") listens already where the program that serves eth2 is to listen too" in describe(plan)
+    assert "udp/67" not in describe(here.prepare(network_of(here), "nyc").plan)

@@ -112,7 +112,7 @@ def prepare(network: Network, lock: Lock, host: str, machine: Machine) -> Prepar
     view = replace(view, desired=desired)
     observed = observe(view, machine.read)
     plan = make_plan(desired, observed, view.journal.applied, surroundings, restorable(view, desired, machine.read))
-    taken = _ports_taken(desired, observed, view)
+    taken = (*_ports_taken(desired, observed, view), *_lans_taken(desired, observed, surroundings))
     return Prepared(desired, observed, surroundings, view, replace(plan, obstacles=(*taken, *plan.obstacles, *lost)))
 
 
@@ -185,6 +185,24 @@ def _ports_taken(desired: HostState, observed: HostState, view: View) -> tuple[O
         )
         for each in wanted
         if each.listen_port in in_use
+    )
+
+
+def _lans_taken(desired: HostState, observed: HostState, surroundings: Surroundings) -> tuple[Obstacle, ...]:
+    """Name who listens already where the program of a LAN is to: on every address, perhaps, and so on this LAN's."""
+    if any(service.name.startswith("lan-") for service in observed.services):
+        return ()  # who listens is ours
+    new = ", ".join(one.name.removeprefix("lan-") for one in desired.services if one.name.startswith("lan-"))
+    wanted = {("tcp", 53), ("udp", 53), ("udp", 67)} if new else set()
+    return tuple(
+        Obstacle(
+            f"{one} listens already where the program that serves {new} is to listen too",
+            "If it listens on every address of this machine, bind it to its own devices, or end it.",
+            f"ss -lnp sport = :{one.port}",
+            blocks=False,
+        )
+        for one in surroundings.listeners
+        if (one.proto, one.port) in wanted and not one.passing
     )
 
 

@@ -29,6 +29,7 @@ SAVE_PORTAL = SetCtMark(MARK_MASK, PORTAL_MARK)
 UNMARKED = Mark(MARK_MASK, 0)
 OWN_TCP, OWN_UDP, OPEN_UDP = SetRef("own_tcp"), SetRef("own_udp"), SetRef("open_udp")
 DHCP_CLIENTS = {68, 546}  # RFC 2131 section 4.1, RFC 8415 section 7.2
+DNS, DHCP_SERVER, MDNS = 53, 67, 5353
 FAMILY_TYPE = {Family.IPV4: SetType.IPV4, Family.IPV6: SetType.IPV6}
 
 
@@ -53,14 +54,26 @@ def own_sockets(here: Here) -> tuple[Set, ...]:
         return ()
     tunnels = {device.port for device in here.locked.devices if device.name in here.devices}
     heard = here.surroundings.listeners
-    tcp = {one.port for one in heard if one.proto == "tcp"}
-    udp = {one.port for one in heard if one.proto == "udp" and not one.passing} | tunnels | DHCP_CLIENTS
+    served = _served(here)
+    tcp = {one.port for one in heard if one.proto == "tcp"} | (served & {DNS})
+    udp = {one.port for one in heard if one.proto == "udp" and not one.passing} | tunnels | DHCP_CLIENTS | served
     passing = {one.port for one in heard if one.proto == "udp" and one.passing} - udp
     return (
         Set(OWN_TCP.name, SetType.PORT, tuple(map(str, sorted(tcp)))),
         Set(OWN_UDP.name, SetType.PORT, tuple(map(str, sorted(udp)))),
         Set(OPEN_UDP.name, SetType.PORT, tuple(map(str, sorted(passing))), live=True),
     )
+
+
+def _served(here: Here) -> set[int]:
+    """Give the ports that warren's own programs on this host will listen at: the next apply finds them listening."""
+    lans = here.host.lans
+    ends = [way for way, at in here.through if at + 1 == len(way.hops)]
+    told = any(way.portal.dns is not None or way.portal.other_dns for way in (*here.entering, *ends))
+    resolves = told or any(lan.dhcp or lan.ra for lan in lans)
+    ports = {DNS} if resolves else set()
+    ports |= {DHCP_SERVER} if any(lan.dhcp for lan in lans) else set()
+    return ports | ({MDNS} if here.host.reflect else set())
 
 
 def near(family: Family) -> SetRef:
