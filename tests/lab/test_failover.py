@@ -8,6 +8,7 @@ client ── berlin ══ nyc ──┐
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -192,6 +193,15 @@ def routes(lab: Lab, family: int) -> list[str]:
     return sorted(re.findall(r"^default dev (\S+) table \d+ .*metric 1\b", text, re.MULTILINE))
 
 
+def status(lab: Lab) -> list[dict[str, object]]:
+    """What `warren status` tells of exits."""
+    words = (sys.executable, "-c", "from warren.cli.main import main; main()", "status", "--json")
+    env = {**os.environ, "WARREN_STATE_DIR": str(memory("berlin"))}
+    asked = lab.spaces.start(host_space("berlin"), words, stdout=subprocess.PIPE, env=env)
+    told = json.loads(asked.communicate()[0])
+    return list(told["owners"][0]["exits"])
+
+
 @contextmanager
 def server(lab: Lab) -> Iterator[None]:
     it = lab.spaces.start("internet", (sys.executable, "-c", SERVER), stdout=subprocess.PIPE)
@@ -274,6 +284,7 @@ def _tell(lab: Lab, told: dict[str, Told], found: dict[str, object]) -> None:
 
     lab.apply(("berlin",))
     found["kept by an apply"] = len(routes(lab, 4)) == 4
+    found["status"] = {one["in_use"] for one in status(lab)}
     before = {name: len(one.lines("begun")) for name, one in downloads.items()}
 
     healed = time.monotonic()
@@ -358,6 +369,7 @@ def test_no_old_flow_leaves_elsewhere_and_nothing_in_the_clear(told: dict[str, o
 
 def test_an_apply_keeps_what_was_chosen(told: dict[str, object]) -> None:
     assert told["kept by an apply"]
+    assert told["status"] == {"tokyo"}
 
 
 def test_it_comes_back_and_disturbs_nobody(told: dict[str, object]) -> None:

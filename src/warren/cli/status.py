@@ -62,6 +62,11 @@ def _lines(one: OwnerStatus, draft: Draft) -> Iterator[str]:
         yield from (f"      {item.rune} {item.reason}" for item in one.differs[:SHOWN])
     for device in one.devices:
         yield from _device_lines(device)
+    for choice in one.choices:
+        where = "directly" if choice.in_use == "direct" else f"by {choice.in_use}"
+        others = f" of {', '.join(choice.exits)}" if choice.in_use != "direct" and len(choice.exits) > 1 else ""
+        usual = choice.in_use == choice.exits[0]
+        yield f"  {choice.portal} ({choice.family.word}): {where if usual else paint(where, 'yellow')}{others}"
     for service in one.services:
         yield f"  {service.program} ({service.name}): {'at work' if service.at_work else paint('not at work', 'red')}"
 
@@ -157,6 +162,10 @@ def _json(one: OwnerStatus, draft: Draft) -> dict[str, Any]:
         ],
         "services": [
             {"name": each.name, "program": each.program.value, "at_work": each.at_work} for each in one.services
+        ],
+        "exits": [
+            {"portal": each.portal, "family": each.family.word, "in_use": each.in_use, "exits": list(each.exits)}
+            for each in one.choices
         ],
     }
 

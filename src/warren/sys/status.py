@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from warren.core.guard import guard_of
 from warren.model.change import Item
+from warren.model.choice import DIRECT, Choice
+from warren.model.prefix import Family
 from warren.model.state import HostState, Program, WgInterface
-from warren.sys import ip, journal, wg
+from warren.sys import exits, ip, journal, wg
 from warren.sys.change import changes, holds_anything
 from warren.sys.errors import HostError
 from warren.sys.init_system import is_enabled
@@ -52,6 +54,16 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoiceStatus:
+    """A portal with several exits, in one family: which of them the agent has chosen, or `direct` (the uplink)."""
+
+    portal: str
+    family: Family
+    in_use: str
+    exits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerStatus:
     """A network, or a conf.
 
@@ -67,6 +79,7 @@ class OwnerStatus:
     trouble: str = ""
     devices: tuple[DeviceStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
+    choices: tuple[ChoiceStatus, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -121,6 +134,7 @@ def _owner(owner: str, machine: Machine) -> OwnerStatus:
         differs,
         devices=_devices(applied, machine),
         services=_services(applied, seen),
+        choices=tuple(_choice(one, applied, machine) for one in applied.choices),
     )
 
 
@@ -163,6 +177,12 @@ def _device(declared: WgInterface, seen: wg.DeviceSeen | None, link: ip.LinkSeen
         for one in seen.peers
     )
     return DeviceStatus(declared.name, True, seen.listen_port, link.mtu if link.up else 0, peers)
+
+
+def _choice(choice: Choice, applied: HostState, machine: Machine) -> ChoiceStatus:
+    rank = exits.in_use(choice, applied.table_name, machine.read)
+    hosts = tuple(one.host for one in choice.exits)
+    return ChoiceStatus(choice.portal, choice.family, "direct" if rank == DIRECT else hosts[rank], hosts)
 
 
 def _services(applied: HostState, seen: HostState) -> tuple[ServiceStatus, ...]:
