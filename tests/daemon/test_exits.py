@@ -109,6 +109,14 @@ def test_while_nobody_answers_what_was_in_use_stays() -> None:
     assert run.switches == []
 
 
+def test_after_a_time_without_any_what_was_in_use_is_taken_again() -> None:
+    """The host's own line was away: the other exit answers a moment earlier, and nobody's flows are ended for that."""
+    run = Run(([101, 58, 400], [100, 57, 400]))
+    run.until(300)
+
+    assert run.switches == []
+
+
 def test_the_uplink_comes_last() -> None:
     run = Run(([100, 100],), direct=True)
     run.until(300)
@@ -145,7 +153,7 @@ def test_whatever_dies_and_lives(lives: list[list[int]], direct: bool) -> None:
     """Never long with a dead one while another has lived; back to a preferred one if that has lived for long."""
     run = Run(lives, direct)
     run.until(240)
-    settled = int(IN_USE + LOST + SPARE + LOST + 2)  # it dies, then the spare one turns out to be dead, too
+    settled = int(IN_USE + LOST + SPARE + LOST + SURE + 2)  # it dies, then the spare one turns out to be dead, too
     lived = [[alive_at(life, tick / 4) for tick in range(4 * 240 + 1)] for life in lives]
 
     def during(rank: int, begin: float, end: float) -> list[bool]:

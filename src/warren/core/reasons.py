@@ -39,6 +39,7 @@ from warren.model.change import (
     SetLink,
     SetSysctl,
 )
+from warren.model.choice import FIRST_METRIC
 from warren.model.firewall import Chain, Set, Table
 from warren.model.prefix import Prefix
 from warren.model.state import (
@@ -89,6 +90,8 @@ class Reasons:
                 if route.prefix.prefixlen == 0 and route.device:
                     self._leads.setdefault((route.table, route.prefix.version), route.device)
         self._owners: dict[str, dict[Prefix, Peer]] = {}
+        choices = (choice for state in (desired, before) for choice in state.choices)
+        self._choices = {choice.table: choice for choice in choices}
 
     def of(self, change: Change) -> str:
         """Give the reason of one change."""
@@ -205,7 +208,11 @@ class Reasons:
             if route.metric == BEHIND and route.prefix.prefixlen == 0 and device:
                 return f"without {device} nothing leaves: no way round the tunnel"
             return f"{what} is refused where no tunnel leads to it"
-        return f"{what} goes by {self._device(route.device, route.prefix)}"
+        told = f"{what} goes by {self._device(route.device, route.prefix)}"
+        choice = self._choices.get(route.table)
+        if choice is not None and len(choice.exits) > 1:
+            told += f", exit {route.metric - FIRST_METRIC + 1} of {len(choice.exits)}"
+        return told
 
     def _rule_reason(self, rule: Rule) -> str:
         who = _who(rule)
@@ -219,6 +226,9 @@ class Reasons:
             if rule.suppress_prefixlength >= 0:
                 return f"{who} uses the ordinary routes, but no default route"
             return f"{who} uses the ordinary routes"
+        choice = self._choices.get(rule.table)
+        if choice is not None and len(choice.exits) > 1:
+            return f"{who} leaves by {', else '.join(one.host for one in choice.exits)}: the agent chooses"
         device = self._leads.get((rule.table, rule.family))
         if device is None:
             near = not (rule.iif or rule.source or rule.destination or rule.mark_mask)
@@ -234,6 +244,8 @@ def _who(rule: Rule) -> str:
         what = f"what goes to {prefix_word(rule.destination)}"
     elif rule.iif == "lo":
         what = "the host's own traffic"
+    elif rule.oif:
+        what = f"what a program here has bound to {rule.oif}"
     elif rule.mark or rule.mark_mask:
         what = f"what is {'not ' if rule.invert else ''}marked {rule.mark:#x}"
     else:

@@ -21,7 +21,7 @@ SPARE = 5.0  # through those after it
 DOUBT = 1.0  # seconds without an answer, after which questions are
 HURRIED = 0.25  # seconds apart
 LOST = 3.0  # seconds without an answer, after which an exit is dead
-SURE = 3.0  # seconds of answers that end a time without any exit
+SURE = 3.0  # seconds of answers after which one that was dead is taken, where none is in use that answers
 BACK = 30.0  # seconds of answers after which a preferred exit is taken again
 _EARLY = 0.01  # a timer that fires a little early counts
 
@@ -39,6 +39,10 @@ class _Exit:
 
     def dead(self, now: float) -> bool:
         return self.silent(now) >= LOST - _EARLY
+
+    def alive(self, now: float) -> bool:
+        """Not only for a moment: after a time without any uplink, who answers first is no better than the others."""
+        return self.steady is not None and not self.dead(now) and now - self.steady >= SURE - _EARLY
 
     def answering(self, now: float, seconds: float) -> bool:
         return self.steady is not None and self.silent(now) < DOUBT and now - self.steady >= seconds - _EARLY
@@ -101,9 +105,10 @@ class Exits:
         if self.in_use == DIRECT:
             return next((rank for rank, each in exits if each.answering(now, SURE)), DIRECT)
         if self._exits[self.in_use].dead(now):
-            alive = [rank for rank, each in exits if each.steady is not None and not each.dead(now)]
+            alive = [rank for rank, each in exits if each.alive(now)]
             sure = [rank for rank in alive if self._exits[rank].silent(now) < DOUBT]
-            return next(iter(sure or alive), DIRECT if self._direct else self.in_use)
+            waits = any(each.steady is not None and not each.dead(now) for each in self._exits)
+            return next(iter(sure or alive), DIRECT if self._direct and not waits else self.in_use)
         preferred = exits[: self.in_use]
         return next((rank for rank, each in preferred if each.answering(now, self._back)), self.in_use)
 
@@ -119,3 +124,5 @@ class Exits:
             yield each.asked + self._every(rank, now)
             if each.unanswered is not None and not each.dead(now):
                 yield each.unanswered + LOST
+            if rank != self.in_use and each.steady is not None and now < each.steady + SURE:
+                yield each.steady + SURE

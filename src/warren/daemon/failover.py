@@ -52,7 +52,8 @@ class Failover(Duty):
         self._open()
         for one in self._watched:
             self._assert(one)
-        self._wake()
+        if self._watched and self._sockets:
+            self._wake()
 
     def names(self) -> tuple[str, ...]:
         """Give the exits that are asked through, and for which family."""
@@ -80,25 +81,24 @@ class Failover(Duty):
     # --- asking ------------------------------------------------------------------------------------------
 
     def _begin(self, choice: Choice) -> _Watched:
-        rank = exits.in_use(choice, self._table)
+        try:
+            rank = exits.in_use(choice, self._table)
+        except HostError:  # told when it is asserted
+            rank = 0
         return _Watched(choice, Exits(len(choice.exits), rank, direct=bool(choice.direct), back=self.back))
 
     def _open(self) -> None:
-        """Open a socket on each device; a device that was made anew does not hear by its old one."""
-        opened: dict[Line, tuple[socket.socket, int]] = {}
-        try:
-            for one in self._watched:
-                for exit_ in one.choice.exits:
-                    line = exit_.device, one.choice.family
-                    if line not in opened:  # numbers differ, or conntrack would take all for one flow
-                        opened[line] = echo.open_echo(*line), int.from_bytes(os.urandom(2))
-        except HostError:
-            for each, _ in opened.values():
-                each.close()
-            raise
+        """Open a socket on each device that is there; one that was made anew does not hear by its old one."""
         self._close()
-        self._sockets = opened
-        for line, (each, _) in opened.items():
+        wanted = {(exit_.device, one.choice.family) for one in self._watched for exit_ in one.choice.exits}
+        for line in sorted(wanted):
+            try:
+                each = echo.open_echo(*line)
+            except HostError as error:  # the kernel takes the next exit by itself; an apply makes the device anew
+                self.say("trouble", line[0], str(error))
+                continue
+            # Numbers differ, or conntrack would take all for one flow.
+            self._sockets[line] = each, int.from_bytes(os.urandom(2))
             asyncio.get_running_loop().add_reader(each, self._hear, line)
 
     def _close(self) -> None:
@@ -111,8 +111,10 @@ class Failover(Duty):
         """Judge, ask whom it is time to ask, and come back when it is time again."""
         loop = asyncio.get_running_loop()
         now = loop.time()
+        ended = [(one, rank) for one in self._watched for rank in self._judge(one, now)]
+        for one, rank in ended:  # when all have chosen: who begins anew does not begin with a dead one
+            self._end_flows(one.choice, rank)
         for one in self._watched:
-            self._judge(one, now)
             for rank in one.judge.due(now):
                 self._ask(one, rank, now)
         if self._timer is not None:
@@ -146,7 +148,8 @@ class Failover(Duty):
 
     # --- choosing ----------------------------------------------------------------------------------------
 
-    def _judge(self, one: _Watched, now: float) -> None:
+    def _judge(self, one: _Watched, now: float) -> tuple[int, ...]:
+        """Have what is decided be so; give those whose flows are to be ended."""
         before = one.judge.in_use
         judged = one.judge.judge(now)
         try:
@@ -154,10 +157,9 @@ class Failover(Duty):
                 self._stirred = True  # a tick looks whether it is so
                 exits.use(one.choice, judged.in_use, self._table)
                 self._say_chosen(one.choice, before, judged.in_use)
-            for rank in judged.ended:
-                self._end_flows(one.choice, rank)
         except HostError as error:
             self.say("trouble", one.choice.portal, str(error))
+        return judged.ended
 
     def _assert(self, one: _Watched) -> None:
         """Have the kernel agree with what was decided: an apply may have made things anew."""
@@ -170,10 +172,13 @@ class Failover(Duty):
     def _end_flows(self, choice: Choice, rank: int) -> None:
         exit_ = choice.exits[rank]
         ended = 0
-        for source in choice.sources:
-            count, flows = forget_marked(choice.family, source, exit_.mark)
-            make_speak(flows)
-            ended += count
+        try:
+            for source in choice.sources:
+                count, flows = forget_marked(choice.family, source, exit_.mark)
+                make_speak(flows)
+                ended += count
+        except (HostError, OSError) as error:
+            self.say("trouble", choice.portal, str(error))
         if ended:
             self.say(
                 "ended", choice.portal, f"{ended} {choice.family.word} flows by {exit_.host}, which is dead, ended"
