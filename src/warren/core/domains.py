@@ -59,9 +59,14 @@ def young(family: Family) -> str:
     return f"{YOUNG}_{family.value}"
 
 
+def is_young(held: Set) -> bool:
+    """Say whether a set is one that holds everything as long as sets of names are too young."""
+    return held.name in map(young, FAMILIES)
+
+
 def by_answers(held: Set) -> bool:
     """Say whether a set is one of those that a resolver's answers fill, or that time them."""
-    return bool(held.points) or held.name in map(young, FAMILIES)
+    return bool(held.points) or is_young(held)
 
 
 def as_asked(network: Network, names: Names) -> Network:

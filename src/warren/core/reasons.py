@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from warren.core.compare import promote_secondaries, sysctl_device
+from warren.core.domains import is_young
 from warren.core.render.ip import prefix_word
 from warren.model.change import (
     AddAddress,
@@ -264,11 +265,23 @@ def _instead(change: AddRoute) -> str:
 def _table_reason(change: PutTable) -> str:
     before = change.before
     if before is None:
-        return "the guard goes up first: what comes in by a portal leaves by its exit or not at all"
+        guard = "the guard goes up first: what comes in by a portal leaves by its exit or not at all"
+        return guard + _at_first(change.table, ())
     if not before.chains and not before.sets:
-        return "somebody altered it"
+        return "somebody altered it" + _at_first(change.table, ())
     differ = _differing(change.table, before)
-    return f"other rules in {_some(differ)}" if differ else "somebody altered it"
+    return (f"other rules in {_some(differ)}" if differ else "somebody altered it") + _at_first(
+        change.table, before.sets
+    )
+
+
+def _at_first(table: Table, before: tuple[Set, ...]) -> str:
+    """Say for how long sets of names are too young to tell what leaves directly; nothing if they were there before."""
+    known = {held.name for held in before}
+    young = next((held for held in table.sets if is_young(held) and held.name not in known), None)
+    if young is None:
+        return ""
+    return f"; for {young.timeout // 60} minutes everything of portals that take only names leaves by their exits"
 
 
 def _elements_reason(change: PutElements) -> str:

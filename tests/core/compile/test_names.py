@@ -118,6 +118,17 @@ def test_a_portal_by_name_alters_its_table_and_its_programs_and_nothing_else() -
     assert {PutTable, PutService} <= changes and len(changes) <= 3  # and flows that go on by another way are forgotten
 
 
+def test_a_plan_says_that_at_first_everything_takes_the_exit() -> None:
+    says = "for 5 minutes everything of portals that take only names leaves by their exits"
+    (again,) = (
+        item.reason for item in diff(ONLY["nyc"], BARE["nyc"], BARE["nyc"]) if isinstance(item.change, PutTable)
+    )
+    more = compiled(with_first(only=(*NETFLIX, SetUse("domain:example.com", 1))))["nyc"]
+    (later,) = (item.reason for item in diff(more, ONLY["nyc"], ONLY["nyc"]) if isinstance(item.change, PutTable))
+
+    assert again.endswith(says) and says not in later
+
+
 def test_walk_sees_what_was_asked_for() -> None:
     asked = filled(
         ONLY["nyc"], (("www.netflix.com", (address("198.51.100.7"),)), ("other.net", (address("198.51.100.8"),)))
