@@ -28,15 +28,11 @@ CANARIES = ("use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com")
 
 
 def filling(here: Here, lan: str, resolving: Resolving | None) -> Resolving | None:
-    """Have the resolver of a LAN, or with an empty name the host's own, fill the sets of the portals entered there.
-
-    `resolving` is what it is besides; None: nothing, so that whoever the host itself asks is asked.
-    """
-    fills = tuple(_fills(here, lan))
-    if not fills:
+    """Have the resolver of a LAN, or with an empty name the host's own, fill the sets of the portals entered there."""
+    fills = tuple(_fills(here, lan)) if resolving is not None else ()
+    if resolving is None or not fills:
         return resolving
-    base = resolving or Resolving(system=True)
-    return replace(base, fills=fills, cached=0, max_ttl=0, told=TOLD, hidden=HIDDEN, denied=CANARIES)
+    return replace(resolving, fills=fills, cached=0, max_ttl=0, told=TOLD, hidden=HIDDEN, denied=CANARIES)
 
 
 def asks_by_name(here: Here, lan: str) -> bool:
