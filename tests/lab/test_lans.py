@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,11 +18,13 @@ import pytest
 from tests.lab.enclosed import enclosed
 from tests.lab.test_ipv6_land import network_of, until, watching
 from warren.core.render.programs import files_of
+from warren.lab.faults import break_down, heal
 from warren.lab.lab import Lab, bring_up
 from warren.lab.lease import resolvers_file
 from warren.lab.sight import ETH_P_ALL
 from warren.lab.topology import client_space, host_space
 from warren.lab.works import memory, on_each
+from warren.model.expect import Down
 from warren.model.host import Lan
 from warren.sys.apply import down
 from warren.sys.machine import Machine
@@ -44,13 +46,16 @@ hosts:
       br0: {address: 192.168.24.1/28, dhcp: {static: {02:00:5e:00:00:32: 192.168.24.2}}, bridge: [eth1, eth2]}
       eth3: {address: 192.168.23.1/24}
 portals: [{from: paris.wlan0, exit: nyc}]
-expect: [{from: paris.br0.02:00:5e:00:00:32, to: 1.1.1.1, exit: paris}]
+expect:
+  - {from: paris.br0.02:00:5e:00:00:32, to: 1.1.1.1, exit: paris}
+  - {from: paris.wlan0, to: www.example.org, exit: nyc}
+  - {from: paris.wlan0, to: www.example.net, exit: nyc}
 """
 PARIS = host_space("paris")
 
 
 class Wire:
-    """What passes at every device of some spaces: pairs of `space device` and the UDP source port."""
+    """What passes at every device of some spaces, by the source port of UDP; `asked` by the port it goes to."""
 
     def __init__(self, lab: Lab, spaces: Iterator[str] | list[str]) -> None:
         self.sockets = {}
@@ -59,6 +64,7 @@ class Wire:
                 self.sockets[space] = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
             self.sockets[space].setblocking(False)
         self.seen: set[tuple[str, str, int]] = set()
+        self.asked: set[tuple[str, str, int]] = set()
 
     def look(self) -> set[tuple[str, str, int]]:
         """Give where UDP packets of which source port were seen so far."""
@@ -71,6 +77,7 @@ class Wire:
                 if raw[0] >> 4 == 4 and raw[9] == 17:
                     at = (raw[0] & 15) * 4
                     self.seen.add((space, where[0], int.from_bytes(raw[at : at + 2], "big")))
+                    self.asked.add((space, where[0], int.from_bytes(raw[at + 2 : at + 4], "big")))
         return self.seen
 
 
@@ -95,13 +102,22 @@ def resolve(lab: Lab, space: str, name: str, server: str, kind: int = 1) -> str:
     """Ask a resolver for an address; `refused`, `none` or `silence` if it gives none."""
     labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
     question = struct.pack("!HHHHHH", 0x7777, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, kind, 1)
-    with lab.spaces.inside(space), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(2)
-        asker.sendto(question, (server, 53))
-        try:
+    answer = b""
+
+    def answered(asker: socket.socket) -> bool:
+        nonlocal answer
+        with suppress(BlockingIOError):
             answer = asker.recv(4096)
-        except OSError:
-            return "silence"
+        return bool(answer)
+
+    with lab.spaces.inside(space):
+        asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with asker:
+        asker.setblocking(False)
+        asker.sendto(question, (server, 53))
+        lab.wait(lambda: answered(asker), 2, lambda now: None)  # the lab's own DNS works meanwhile
+    if not answer:
+        return "silence"
     if answer[3] & 15:
         return {3: "no such name", 5: "refused"}.get(answer[3] & 15, str(answer[3] & 15))
     size = 4 if kind == 1 else 16
@@ -153,11 +169,12 @@ def story() -> dict[str, object]:
         resolve(lab, desk, "nobody.warren", "192.168.24.1"),
     ]
     found |= unanswered(lab, phone, apart) | reflected(lab, phone, desk) | again(lab)
+    found |= led_away(lab, phone, desk)
     found["ports"] = lab.spaces.run(PARIS, ("ip", "-br", "link", "show", "master", "br0")).split()[::4]
     on_each(lab.spaces, ["paris"], lambda host: down("lans", Machine(Store(memory(host)))).items and None)
     links = lab.spaces.run(PARIS, ("ip", "-br", "address")).splitlines()
     found["left"] = {line.split("@")[0].split()[0]: [w for w in line.split()[2:] if w[0] != "f"] for line in links}
-    found["programs left"] = [line for line in watching() if "lans" in line]
+    found["programs left"] = [line for line in watching() if "/paris/" in line]
     found["files left"] = [path.name for path in (memory("paris") / "services" / "lans").glob("*")]
     return found
 
@@ -202,6 +219,24 @@ def reflected(lab: Lab, phone: str, desk: str) -> dict[str, object]:
     return {"reflected": sorted(device for space, device, port in wire.look() if space == PARIS and port == 5353)}
 
 
+def led_away(lab: Lab, phone: str, desk: str) -> dict[str, object]:
+    """Who asks on the portal's LAN is answered by way of the tunnel; when that is dead, nobody out there is asked."""
+    wire = Wire(lab, [PARIS])
+    found: dict[str, object] = {"answered": resolve(lab, phone, "www.example.org", "192.168.22.1")}
+    until(lambda: wire.look() and (PARIS, "lans-nyc", 53) in wire.asked, 5)
+    found["asked in the clear"] = (PARIS, "eth0", 53) in wire.asked
+    resolve(lab, desk, "www.example.org", "192.168.24.1")  # the LAN that stays in Paris: its questions are seen
+    until(lambda: wire.look() and (PARIS, "eth0", 53) in wire.asked, 5)
+    break_down(lab, (Down(host="nyc"),))
+    wire.asked.clear()
+    found["answered without"] = resolve(lab, phone, "www.example.net", "192.168.22.1")
+    found["the network's names without"] = resolve(lab, phone, "nyc.warren", "192.168.22.1")
+    wire.look()
+    found["asked without"] = (PARIS, "eth0", 53) in wire.asked
+    heal(lab, (Down(host="nyc"),))
+    return found
+
+
 def again(lab: Lab) -> dict[str, object]:
     """What an apply leaves alone, and what it starts anew."""
     until(lambda: all(programs(lab).values()), 5)
@@ -234,6 +269,12 @@ def test_machines_get_what_they_ask_for(told: dict[str, object]) -> None:
 
 def test_the_network_has_names(told: dict[str, object]) -> None:
     assert told["names"] == ["10.77.0.1", "fd77:7:7::1", "10.77.0.2", "no such name"]
+
+
+def test_a_portal_s_lan_asks_at_its_exit_or_nobody(told: dict[str, object]) -> None:
+    assert ip_address(str(told["answered"])) and not told["asked in the clear"]
+    assert told["answered without"] in ("silence", "refused") and not told["asked without"]
+    assert told["the network's names without"] == "10.77.0.1"
 
 
 def test_nobody_else_is_answered(told: dict[str, object]) -> None:

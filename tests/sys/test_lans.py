@@ -16,8 +16,9 @@ from tests.sys.site import Site, site
 from warren.core.plan import describe
 from warren.model.host import Lan
 from warren.model.key import SecretRef
-from warren.model.lan_words import Dhcp, Wifi
+from warren.model.lan_words import Band, Dhcp, Security, Wifi
 from warren.model.network import Network
+from warren.model.state import Program
 from warren.sys.apply import down
 from warren.sys.errors import HostError
 from warren.sys.secret import fingerprints, read_secret
@@ -166,3 +167,23 @@ def test_who_listens_already_is_named(here: Site) -> None:
 
     assert ") listens already where the program that serves eth2 is to listen too" in describe(plan)
     assert "udp/67" not in describe(here.prepare(network_of(here), "nyc").plan)
+
+
+@pytest.mark.parametrize("band", list(Band))
+@pytest.mark.parametrize("security", list(Security))
+def test_hostapd_understands_what_is_written_for_it(here: Site, tmp_path: Path, band: Band, security: Security) -> None:
+    """Without a radio it gets as far as looking for one; a word that it does not know stops it before that."""
+    file = tmp_path / "wifi.psk"
+    file.write_text("correct horse\n")
+    file.chmod(0o600)
+    wifi = Wifi('Café "x"', str(file), "FR", band, 6 if band is Band.TWO else 36, hidden=True, security=security)
+    network = network_of(here, Lan("port6", (ip_interface("10.50.0.1/24"),), wifi=wifi))
+    (service,) = (one for one in here.prepare(network, "nyc").desired.services if one.program is Program.HOSTAPD)
+    config = tmp_path / "hostapd.conf"
+    said = []
+    for text in (service.config, f"{service.config}no_such_word=1\n"):
+        config.write_text(text.replace("@secret:0@", "correct horse"))
+        said.append(here["nyc"].sh(f"timeout 5 hostapd {config} 2>&1", check=False))
+
+    assert "configuration" not in said[0] and "nl80211" in said[0]
+    assert "unknown configuration item 'no_such_word'" in said[1]
