@@ -23,7 +23,7 @@ from dataclasses import replace
 from hashlib import blake2s
 from ipaddress import ip_network
 
-from warren.core.geo.domains import is_below
+from warren.core.geo.domains import parents
 from warren.model.firewall import Set, Table
 from warren.model.named_set import NamedSet
 from warren.model.network import Network
@@ -77,8 +77,8 @@ def as_asked(network: Network, names: Names) -> Network:
 def _asked(held: NamedSet, names: Names) -> NamedSet:
     if not held.domains:
         return held
-    found = (address for name, addresses in names if _holds(held.domains, name) for address in addresses)
-    return replace(held, prefixes=tuple(sorted(map(ip_network, found), key=lambda one: (one.version, one))))
+    found = _known(held.domains, names)
+    return replace(held, prefixes=tuple(sorted(found, key=lambda one: (one.version, one))))
 
 
 def filled(state: HostState, names: Names) -> HostState:
@@ -87,9 +87,7 @@ def filled(state: HostState, names: Names) -> HostState:
         return state
     held: dict[str, tuple[Prefix, ...]] = {young(family): () for family in FAMILIES}
     for sets in state.names:
-        found = [
-            ip_network(address) for name, addresses in names if _holds(sets.domains, name) for address in addresses
-        ]
+        found = _known(sets.domains, names)
         for family in FAMILIES:
             for letter in "ab":
                 held[f"{sets.name}_{family.value}{letter}"] = tuple(one for one in found if one.version == family)
@@ -101,5 +99,8 @@ def _with_elements(table: Table, held: Mapping[str, tuple[Prefix, ...]]) -> Tabl
     return replace(table, sets=sets)
 
 
-def _holds(domains: tuple[str, ...], name: str) -> bool:
-    return any(is_below(name, domain) for domain in domains)
+def _known(domains: tuple[str, ...], names: Names) -> list[Prefix]:
+    """List what those names stand for that are at or below one of the domains."""
+    held = frozenset(domains)
+    below = (addresses for name, addresses in names if any(one in held for one in parents(name)))
+    return [ip_network(address) for addresses in below for address in addresses]

@@ -106,8 +106,7 @@ def test_what_a_resolver_is_told_in_dnsmasq_s_words() -> None:
         "host-record=home.warren,10.77.0.2",
         "server=9.9.9.9@n-paris",
         "server=/a.b/c/fd77::1#5353",
-        "nftset=/x.org/4#inet#warren-n#dom_1_4,6#inet#warren-n#dom_1_6",
-        "nftset=/y.org/4#inet#warren-n#dom_1_4,6#inet#warren-n#dom_1_6",
+        "nftset=/x.org/y.org/4#inet#warren-n#dom_1_4,6#inet#warren-n#dom_1_6",
     ]
 
 

@@ -13,8 +13,10 @@ from warren.core.compile import compile_network
 from warren.core.compile.forgetting import FORGETTER
 from warren.core.diff import diff
 from warren.core.domains import KEPT, TOLD, filled, sets_name
+from warren.core.render.dnsmasq import resolving_lines
 from warren.core.render.iptables import render_restore
 from warren.core.render.nft import render_table
+from warren.core.resolving import Fill, Resolving
 from warren.core.sets import fill
 from warren.model.change import PutService, PutTable
 from warren.model.firewall import Learn
@@ -169,11 +171,10 @@ def test_a_name_fills_every_set_that_it_is_at_or_below() -> None:
         replace(PLAIN, portals=portals, lists=lists),
         lambda name, _file: films if name == films.name else NamedSet(name),
     )
-    filled_by = dict(
-        line.removeprefix("nftset=/").split("/")
-        for line in lines_of(compiled(network)["nyc"], "lan-eth2")
-        if "nftset" in line
-    )
+    lines = [
+        line.removeprefix("nftset=/") for line in lines_of(compiled(network)["nyc"], "lan-eth2") if "nftset" in line
+    ]
+    filled_by = {domain: held for line in lines for *domains, held in [line.split("/")] for domain in domains}
     sets = {domain: {one.split("#")[3][:-3] for one in line.split(",")} for domain, line in filled_by.items()}
 
     assert sets == {
@@ -181,7 +182,19 @@ def test_a_name_fills_every_set_that_it_is_at_or_below() -> None:
         "film.example": {"list_films"},
         "www.netflix.com": {"domain_netflix.com", "list_films"},
     }
-    assert all(len(line) < 1000 for line in lines_of(compiled(network)["nyc"], "lan-eth2"))  # of 1,024
+
+
+def test_a_long_list_is_few_lines_that_dnsmasq_reads_whole() -> None:
+    domains = tuple(f"{'d' * 40}{at}.example" for at in range(500))
+    lines = [
+        line
+        for line in resolving_lines(Resolving(fills=(Fill(domains, ("4#inet#t#a", "6#inet#t#b")),)))
+        if "nftset" in line
+    ]
+
+    assert max(map(len, lines)) < 1024 and len(lines) < 50
+    assert tuple(domain for line in lines for domain in line.split("/")[1:-1]) == domains
+    assert {line.rpartition("/")[2] for line in lines} == {"4#inet#t#a,6#inet#t#b"}
 
 
 def test_a_resolver_that_fills_sets_keeps_nothing_and_tells_nothing_else() -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from warren.core.resolving import DOMAIN, Resolving, Upstream
+from warren.core.resolving import DOMAIN, Fill, Resolving, Upstream
+
+LONGEST = 1000  # characters of a line: MAXDNAME of dnsmasq is 1025, with what stands before and behind
 
 
 def resolving_lines(resolving: Resolving) -> Iterator[str]:
@@ -31,8 +33,18 @@ def resolving_lines(resolving: Resolving) -> Iterator[str]:
     for upstream in resolving.upstreams:
         yield _server(upstream)
     for fill in resolving.fills:
-        for domain in fill.domains:
-            yield f"nftset=/{domain}/{','.join(fill.sets)}"
+        yield from _filling(fill)
+
+
+def _filling(fill: Fill) -> Iterator[str]:
+    """Write as many domains into a line as dnsmasq reads of one."""
+    sets, together = ",".join(fill.sets), ""
+    for domain in fill.domains:
+        if together and len(sets) + len(together) + len(domain) > LONGEST:
+            yield f"nftset={together}/{sets}"
+            together = ""
+        together += f"/{domain}"
+    yield f"nftset={together}/{sets}"
 
 
 def _server(upstream: Upstream) -> str:
