@@ -204,6 +204,8 @@ class Reasons:
     def _route_reason(self, route: Route) -> str:
         prefix = prefix_word(route.prefix)
         what = "everything" if route.prefix.prefixlen == 0 else prefix
+        if route.kind is RouteKind.BLACKHOLE:
+            return f"{what} is nobody's here: an answer to the chain that was not translated back ends in silence"
         if route.kind is not RouteKind.UNICAST:
             device = self._leads.get((route.table, route.prefix.version))
             if route.metric == BEHIND and route.prefix.prefixlen == 0 and device:

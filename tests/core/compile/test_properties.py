@@ -138,6 +138,10 @@ def test_behind_every_near_route_stands_an_unreachable(case: Case) -> None:
             if route.kind is RouteKind.UNICAST:
                 assert any(covers(end, route.prefix) for end in ends), (name, route)
                 assert not any(covers(route.prefix, end) and end != route.prefix for end in ends), (name, route)
+            elif route.kind is RouteKind.BLACKHOLE:  # a chain's address is nobody's where it begins
+                assert any(
+                    str(route.prefix).partition("/")[0] in map(str, one.addresses) for one in lock.by_name[name].chains
+                )
             else:
                 assert route.metric == BEHIND
         assert len({(route.prefix, route.metric) for route in near}) == len(near)

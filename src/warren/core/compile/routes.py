@@ -9,7 +9,7 @@ from warren.core.compile.failover import lay_live_tables
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import exit_table
 from warren.model.place import PlaceKind
-from warren.model.prefix import Family
+from warren.model.prefix import Family, host_prefix
 from warren.model.state import BEHIND, Route, RouteKind
 
 
@@ -29,12 +29,23 @@ def _near(here: Here) -> list[Route]:
     for guests in here.guests:
         addresses = (address for one in guests.members for address in here.fabric.guest_addresses(one.name))
         routes += [Route(address, table, guests.device) for address in addresses if address.version in here.carried]
+    routes += _translated(here, table)
     for family in here.usable:
         routes += here.fabric.shared.routes(here.near(family), table)
     routes += here.fabric.shared.routes(here.apart, table)
     if len(here.carried) < len(here.fabric.network.families) or here.yielded:
         return [route for route in routes if route.prefix.version in here.usable and not here.yields(route.prefix)]
     return routes
+
+
+def _translated(here: Here, table: int) -> list[Route]:
+    """Nobody here has the addresses that chains are known by from their entry on: answers to them are translated back.
+
+    An answer that is not (the firewall table is lost, or conntrack forgot its flow) ends in silence. An error would
+    go to the far end of the portal's flow, by the uplink of the host where it begins.
+    """
+    addresses = (address for way in here.entering for address in here.chain(way) if address.version in here.usable)
+    return [Route(host_prefix(address), table, kind=RouteKind.BLACKHOLE) for address in dict.fromkeys(addresses)]
 
 
 def _exits(here: Here) -> list[Route]:

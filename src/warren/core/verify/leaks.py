@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from warren.core.compile.portals import identity
 from warren.core.domains import Names, as_asked
-from warren.core.sets import exempted
+from warren.core.sets import Exempted, exempted
 from warren.core.verify.expects import Breaker
 from warren.core.verify.verdict import Kind, Verdict, all_of, prediction
 from warren.core.walk import (
@@ -69,20 +70,34 @@ def stranger(network: Network, way: Way, family: Family, names: Names = (), *, e
 
     All `names` were asked for by then.
     """
+    return next(strangers(network, way, family, names, exempt=exempt), None)
+
+
+def strangers(
+    network: Network, way: Way | None, family: Family, names: Names = (), *, exempt: bool = False
+) -> Iterator[Address]:
+    """Addresses of the internet that a portal takes, or that are exempted by a set; without a portal, just any."""
     network = as_asked(network, names)
     known = {address for _, addresses in names for address in addresses}
-    exceptions = [prefix for prefix in way.portal.exceptions if prefix.version == family]
+    exceptions = [prefix for prefix in way.portal.exceptions if prefix.version == family] if way is not None else []
     near = [*network.overlay, *(prefix for host in network.hosts for lan in host.lans for prefix in lan.prefixes)]
-    held = exempted(network, way.portal, family)
+    held = exempted(network, way.portal, family) if way is not None else Exempted((), family)
+    spans = (held if exempt else held.rest()).spans
     shift = family.bits - 8
-    elsewhere = (to_address((first << shift) + 1, family) for first in range(1, 224))
-    firsts = (to_address(first, family) for first, _ in (held if exempt else held.rest()).spans)
-    for candidate in (STRANGER[family], *elsewhere, *firsts):
-        if not (candidate.is_global or candidate in known) or held.holds(candidate) is not exempt:
+    offered: set[Address] = set()
+    candidates = chain(
+        (STRANGER[family],),
+        (to_address((first << shift) + 1, family) for first in range(1, 224)),
+        (to_address(first, family) for first, _ in spans),
+        (to_address((first << shift) + number, family) for number in range(2, 40) for first in range(1, 224)),
+        (to_address(first + number, family) for first, last in spans for number in range(1, min(40, last - first + 1))),
+    )
+    for candidate in candidates:
+        if candidate in offered or not (candidate.is_global or candidate in known):
             continue
-        if not any(covers(prefix, candidate) for prefix in (*exceptions, *near)):
-            return candidate
-    return None
+        if held.holds(candidate) is exempt and not any(covers(prefix, candidate) for prefix in (*exceptions, *near)):
+            offered.add(candidate)
+            yield candidate
 
 
 def _judge(way: Way, family: Family, probe: Probe, walker: Walker, breaker: Breaker) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.compile.failover import mark_of
 from warren.core.compile.firewall.exempt import LENT
 from warren.core.compile.firewall.failover import stays_with_exit
 from warren.core.compile.firewall.guests import guest_chains, judge_guests, to_guests
@@ -13,6 +14,7 @@ from warren.core.compile.firewall.sets import (
     BY_UPLINK,
     CAME_BY_TUNNEL,
     LEAVES_BY_TUNNEL,
+    OF_PORTAL,
     SAVE_PORTAL,
     SAVE_UPLINK,
     came_by,
@@ -96,6 +98,15 @@ def _guard(here: Here, way: Way) -> Iterator[NftRule]:
 def _from_tunnels(here: Here) -> Iterator[NftRule]:
     """What comes in by a tunnel may reach announced LANs, leave by the uplink we are exit for, or be relayed."""
     yield from _relays(here)
+    of_exits = (CtMark(MARK_MASK, mark_of(here, peer)) for peer in here.chosen_exits)
+    for of_portal in (OF_PORTAL, *of_exits) if here.entering else ():
+        yield rule(
+            of_portal,
+            leaves_by(here.host.uplink),
+            Counter(),
+            Drop(),
+            why="an answer to a portal's source, forged ones too, is for this side of the uplink",
+        )
     yield rule(CtState(("established", "related")), Return())
     yield from to_guests(here)
     for family in here.carried:
@@ -134,6 +145,13 @@ def _relays(here: Here) -> Iterator[NftRule]:
                     SAVE_PORTAL,
                     Return(),
                     why=f"relay of {identity(way.portal)}",
+                )
+                yield rule(
+                    came_by(here.device(way.hops[at - 1])),
+                    source(family, addresses),
+                    Counter(),
+                    Reject(),
+                    why="goes on by its next tunnel or not at all",
                 )
 
 

@@ -16,6 +16,7 @@ from warren.core.compile.firewall.sets import (
     OF_PORTAL,
     UNMARKED,
     came_by,
+    lans_on_uplink,
     leaves_by,
     near,
     ours,
@@ -57,7 +58,7 @@ from warren.model.firewall import (
 from warren.model.network import Way
 from warren.model.place import PlaceKind
 from warren.model.portal import Nat
-from warren.model.prefix import Address, Family, host_prefix
+from warren.model.prefix import Address, Family, host_prefix, overlaps
 from warren.model.state import MARK_MASK
 
 LINK_LOCAL = ip_network("fe80::/10")
@@ -88,6 +89,7 @@ def _postrouting(here: Here) -> Iterator[NftRule]:
     yield rule(LEAVES_BY_TUNNEL, Goto("to_tunnels"))
     for family in here.usable:
         yield rule(to(family, near(family)), leaves_by("lo", negate=True), Goto("far_guard"))
+        yield from _own_addresses(here, family)
     if here.dedicated:
         yield rule(OF_PORTAL, leaves_by(here.host.uplink), FibType("saddr", "local"), Goto("portal_errors"))
     for peer in here.chosen_exits:
@@ -118,8 +120,26 @@ def _postrouting(here: Here) -> Iterator[NftRule]:
             )
 
 
+def _own_addresses(here: Here, family: Family) -> Iterator[NftRule]:
+    """What has a tunnel's address never leaves beside the tunnels, also where a flow of the host's own is led there."""
+    own = tuple(host_prefix(address) for address in here.locked.addresses if address.version == family)
+    # What a set exempts has that address until it is rewritten, which comes after.
+    exempted = (UNMARKED,) if any(way.portal.by_marks for _, way in _own_ways(here)) else ()
+    if own and family in here.carried:
+        yield rule(
+            source(family, own),
+            leaves_by("lo", negate=True),
+            *exempted,
+            Counter(),
+            Drop(),
+            why="the tunnels' own addresses leave by tunnels only",
+        )
+
+
 def _far_guard(here: Here) -> Iterator[NftRule]:
     """What leaves by anything but a tunnel towards a prefix of the network must be for a LAN of ours.
+
+    And not by the uplink, where a foreign rule may lead even an answer to a machine of the LAN.
 
     Where a prefix of the uplink's own link is delegated, its gateway may have an address of it, and asks for ours.
     """
@@ -127,6 +147,12 @@ def _far_guard(here: Here) -> Iterator[NftRule]:
         yield rule(leaves_by(here.host.uplink), Icmp6Type(NEIGHBOUR_DISCOVERY), Return())
     for family in here.usable:
         own = tuple(prefix for prefix in here.own_lans if prefix.version == family)
+        beyond = (*lans_on_uplink(here, family), *here.surroundings.on_link(here.host.uplink))
+        inside = tuple(prefix for prefix in own if not any(overlaps(prefix, other) for other in beyond))
+        if inside:
+            yield rule(
+                leaves_by(here.host.uplink), to(family, inside), Counter(), Drop(), why="our own LANs are on this side"
+            )
         if own:
             yield rule(to(family, own), Return(), why="our own LANs")
     yield rule(Counter(), Drop(), why="the network's own prefixes leave by tunnels only")
