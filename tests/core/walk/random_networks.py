@@ -1,5 +1,5 @@
-"""Network files made at random: hosts, devices, NATs, LANs that overlap, maps, portals, chains, families, what is
-published, faults, expectations.
+"""Network files made at random: hosts, devices, NATs, LANs that overlap, maps, portals, chains, families, countries and
+lists, what is published, faults, expectations.
 
 What check refuses is taken out line by line, so that every file is one that a person could have written. The
 expectations ask; what they promise is nonsense.
@@ -10,22 +10,28 @@ from __future__ import annotations
 import random
 from base64 import b64encode
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from warren.core.load import Loaded, load
+from warren.core.sets import ReadSet
 from warren.model.diagnostic import Severity
+from warren.model.named_set import ListSource, NamedSet
+from warren.model.prefix import aggregate
 
 _MAPPINGS = ("endpoint-independent", "address-dependent", "address-and-port-dependent")
 _PUBLIC = ("1.1.1.1", "8.8.4.4", "2606:4700::1111", "2a00:1450::5")
+_STRANGERS = ("9.9.9.9", "2620:fe::9")  # whom test_walk_agrees asks
+_SETS = ("country:XX", "country:YY", "list:oak")
 
 
 def random_network(seed: int, questions: int = 10) -> Loaded:
     """Make a network that check has nothing against; the same seed gives the same file."""
     chance = random.Random(seed)
     while True:
-        more = (random.Random(f"{what} {seed}") for what in ("maps", "publishes", "devices"))
+        more = (random.Random(f"{what} {seed}") for what in ("maps", "publishes", "devices", "sets"))
         text = _text(chance, *more, questions)
         for _ in range(8):
-            loaded = load(text.encode(), None, f"seed-{seed}.yaml", _key)
+            loaded = load(text.encode(), None, f"seed-{seed}.yaml", _key, sets=_sets(seed))
             wrong = {one.where.line for one in loaded.diagnostics if one.severity is Severity.ERROR}
             if not wrong:
                 return loaded
@@ -36,11 +42,35 @@ def _key(name: str) -> str:  # type: ignore[return]
     return b64encode(random.Random(name).randbytes(32)).decode()
 
 
+def _sets(seed: int) -> ReadSet:
+    """Give sets some of the addresses that are asked, in prefixes of any length, and some that nobody asks."""
+
+    def read(name: str, _listed: ListSource | None) -> NamedSet:
+        chance = random.Random(f"{name} {seed}")
+        asked = [one for one in (*_PUBLIC, *_STRANGERS) if chance.random() < 0.5]
+        lengths = {one: chance.randint(20, 128) if ":" in one else chance.randint(8, 32) for one in asked}
+        prefixes = [ip_network(f"{one}/{length}", strict=False) for one, length in lengths.items()]
+        prefixes += [
+            ip_network((chance.randrange(40 << 16, 99 << 16) << 8, 24)) for _ in range(chance.choice((1, 300)))
+        ]
+        return NamedSet(name, aggregate(prefixes))
+
+    return read
+
+
 class _Maker:
     """One file in the making."""
 
-    def __init__(self, chance: random.Random, maps: random.Random, gifts: random.Random, phones: random.Random) -> None:
+    def __init__(
+        self,
+        chance: random.Random,
+        maps: random.Random,
+        gifts: random.Random,
+        phones: random.Random,
+        sets: random.Random,
+    ) -> None:
         self.chance = chance
+        self.sets = sets
         self.maps = maps
         self.gifts = gifts
         self.given: list[tuple[str, str]] = []
@@ -141,7 +171,20 @@ class _Maker:
                 )
             if self.odds(0.2):
                 words.append("nat: snat")
+            words += self.named(any(word.startswith("except") for word in words))
             yield "  - {" + ", ".join(words) + "}"
+
+    def named(self, excepts: bool) -> list[str]:
+        """Write countries and lists for some portals: what leaves directly, or all that does not."""
+        sets = self.sets
+        if sets.random() < 0.5:
+            return []
+        names = [f"'{name}'" for name in sets.sample(_SETS, sets.choice((1, 1, 2)))]
+        if sets.random() < 0.3:
+            names.append(sets.choice(("1.0.0.0/8", "9.9.9.0/24", "'2606:4700::/32'")))
+        if excepts:  # one such word beside the prefix there is would be the same key twice
+            return []
+        return [f"{sets.choice(('except', 'only'))}: [{', '.join(names)}]"]
 
     def publishes(self) -> Iterator[str]:
         """Write what some gateways publish: all, or some ports; of hosts and of machines on LANs."""
@@ -217,14 +260,27 @@ class _Maker:
 
 
 def _text(
-    chance: random.Random, maps: random.Random, gifts: random.Random, phones: random.Random, questions: int
+    chance: random.Random,
+    maps: random.Random,
+    gifts: random.Random,
+    phones: random.Random,
+    sets: random.Random,
+    questions: int,
 ) -> str:
-    maker = _Maker(chance, maps, gifts, phones)
+    maker = _Maker(chance, maps, gifts, phones, sets)
     overlay = chance.choice(("[10.99.0.0/24, 'fd99::/64']",) * 3 + ("[10.99.0.0/24]", "['fd99::/64']"))
     lines = ["network: grove", f"overlay: {overlay}"]
     if maker.odds(0.7):
         lines.append(f"hub: {chance.choice(sorted(maker.public))}")
-    lines += ["hosts:", *maker.hosts(), "devices:", *maker.apps(), "portals:", *maker.portals()]
+    lines += [
+        "lists: {oak: oak.txt}",
+        "hosts:",
+        *maker.hosts(),
+        "devices:",
+        *maker.apps(),
+        "portals:",
+        *maker.portals(),
+    ]
     lines += ["publish:", *maker.publishes(), "expect:", *maker.expects(questions), *maker.guests()]
     lines += ["lab:", "  nats:", *maker.lab()]
     return "\n".join(lines) + "\n"

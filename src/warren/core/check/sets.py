@@ -85,6 +85,8 @@ def effect(subject: Subject) -> Iterator[Diagnostic]:
         if any(_empty(network.named_by_name.get(use.name, _UNKNOWN)) for use in portal.uses):
             continue  # said above; what is left without it says nothing
         claimed = claims(portal)
+        if not claimed:
+            continue  # its place and `family:` do not go together, which is said of the portal
         if any(network.named_domains(use.name) for use in portal.uses):
             if portal.only and len(portal.families) == 1:
                 yield _one_family(subject, portal)
