@@ -1,11 +1,13 @@
 """A country's addresses from a registry's file into the kernel, beside awk and one `ip route add` for each row.
 
-The file is generated: as many rows as the largest Asian registry's had in 2026, of the same kinds and sizes. Both sides
-work in network namespaces of their own. What by hand becomes 8,600 routes (IPv4 only) is here one set in each family.
+The file is generated: as many rows as the largest Asian registry's had in 2026, of the same kinds and sizes; or it is
+the one that $WARREN_BENCH_REGISTRY names. Both sides work in network namespaces of their own. What by hand becomes
+8,600 routes (IPv4 only) is here one set in each family.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from random import Random
 from bench.row import Row, seconds
 from bench.up_down import Machine
 from warren.core.geo.registry import country_prefixes, country_spans, read_registry
-from warren.model.prefix import Family, prefixes_of
+from warren.model.prefix import FAMILIES, Family
 
 # How many rows of CN there were of each size, and how many others.
 SIZES = {
@@ -34,11 +36,11 @@ awk -F'|' '/\|CN\|ipv4\|/ { printf("%s/%d\n", $4, 32 - log($5) / log(2)) }' "$1"
 """
 OURS = """
 import subprocess, sys
-from pathlib import Path
 from warren.core.geo.registry import country_prefixes
 from warren.core.render.nft import render_table
 from warren.model.firewall import Set, SetType, Table
-held = country_prefixes((Path(sys.argv[1]).read_bytes(),), "CN")
+with open(sys.argv[1], "rb") as file:
+    held = country_prefixes((file.read(),), "CN")
 sets = [(SetType.IPV4, 4), (SetType.IPV6, 6)]
 table = Table("geo", tuple(
     Set(f"country_cn_{v}", kind, tuple(p for p in held if p.version == v)) for kind, v in sets
@@ -47,9 +49,37 @@ subprocess.run(["nft", "-f", "-"], input=render_table(table), text=True, check=T
 """
 
 
+# Sends from a namespace of its own, and says how long one packet takes, in nanoseconds. Each passes through LOOKUPS
+# rules that ask for its destination; what arrives is dropped in silence.
+LOOKUPS, TURNS = 50, 3
+_TRIED = ((10, 0), (10, LOOKUPS), (10_000, LOOKUPS))  # prefixes in the set, lookups of a packet
+SEND = """
+import random, socket, sys, time
+chance = random.Random(1)
+to = [(f"45.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(256)}", 9) for _ in range(4000)]
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+taken = []
+for _ in range(9):
+    start = time.perf_counter()
+    for address in to:
+        one.sendto(b"x", address)
+    taken.append((time.perf_counter() - start) / len(to))
+print(min(taken) * 1e9)
+"""
+TABLE = """
+table inet lookup {{
+    set held {{ type ipv4_addr; flags interval; elements = {{ {elements} }}
+    }}
+    chain pre {{ type filter hook prerouting priority -300; drop; }}
+    chain out {{ type filter hook output priority 0; {rules} }}
+}}
+"""
+
+
 def rows() -> Iterator[Row]:
-    """Measure the way into the kernel from end to end, then reading and merging alone."""
-    data = generated()
+    """Measure the way into the kernel from end to end, then reading and merging alone, then what a lookup costs."""
+    named = os.environ.get("WARREN_BENCH_REGISTRY")
+    data = Path(named).read_bytes() if named else generated()
     read_registry(data)
     _check(data)
     with tempfile.TemporaryDirectory() as scratch:
@@ -62,8 +92,9 @@ def rows() -> Iterator[Row]:
         finally:
             machine.holder.kill()
             machine.holder.wait()
+        count = sum(len(country_spans(data, "CN", family)) for family in FAMILIES)
         yield Row(
-            f"a country of {sum(SIZES.values()):,} rows, file to kernel",
+            f"a country of {count:,} rows, file to kernel",
             f"{by_set * 1000:.0f} ms",
             f"awk, ip route {by_hand:.1f} s",
             f"{by_hand / by_set:.0f}×",
@@ -75,6 +106,7 @@ def rows() -> Iterator[Row]:
         peer, ratio = _iprange(data, Path(scratch), alone)
         what = "read and merge alone, both families, processor time"
         yield Row(what, f"{alone * 1000:.0f} ms", peer, ratio, "< 150 ms")
+        yield _lookup(Path(scratch))
 
 
 def generated() -> bytes:
@@ -124,6 +156,38 @@ def _iprange(data: bytes, scratch: Path, alone: float) -> tuple[str, str]:
         return "iprange is not installed", ""
     file = scratch / "blocks"
     spans = sorted(country_spans(data, "CN", Family.IPV4))
-    file.write_text("".join(f"{one}\n" for span in spans for one in prefixes_of([span], Family.IPV4)))
+    file.write_text("".join(f"{IPv4Address(first)}-{IPv4Address(last)}\n" for first, last in spans))
     taken = seconds(lambda: subprocess.run([program, "--optimize", str(file)], check=True, capture_output=True))
     return f"iprange, merge only {taken * 1000:.0f} ms", f"{taken / alone:.1f}×"
+
+
+def _lookup(scratch: Path) -> Row:
+    """Time a packet that is looked up in a set, in one of ten prefixes and in one of ten thousand."""
+    # By turns, and the least of each: whatever else the machine does should meet all alike.
+    turns = [[_packet(scratch, size, count) for size, count in _TRIED] for _ in range(TURNS)]
+    bare, *asked = (min(taken) for taken in zip(*turns, strict=True))
+    few, many = ((taken - bare) / LOOKUPS for taken in asked)
+    return Row(
+        "an address looked up among 10,000 prefixes",
+        f"{many:.0f} ns",
+        f"among 10 {few:.0f} ns",
+        f"{100 * (many - few) / bare:.1f} %",
+        "< 10 % of a packet",
+    )
+
+
+def _packet(scratch: Path, size: int, lookups: int) -> float:
+    """Give the nanoseconds from one packet to the next, with so many lookups in a set of so many prefixes."""
+    step = (1 << 24) // size
+    elements = ", ".join(f"{IPv4Address((45 << 24) + at * step)}/26" for at in range(size))
+    (scratch / "table").write_text(
+        TABLE.format(elements=elements, rules="ip daddr @held; " * lookups).replace("; ;", ";")
+    )
+    laid = 'ip link set lo up; ip route add local 45.0.0.0/8 dev lo; nft -f "$1"; exec "$2" -c "$3"'
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-euc", laid, "sh", str(scratch / "table"), sys.executable, SEND],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)

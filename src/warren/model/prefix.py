@@ -78,7 +78,8 @@ def host_prefix(address: Address) -> Prefix:
 
 def span_of(prefix: Prefix) -> Span:
     """Give the first and last address of a prefix as integers."""
-    return int(prefix.network_address), int(prefix.broadcast_address)
+    first = int(prefix.network_address)  # `broadcast_address` would make an object: ten times as long
+    return first, first + (1 << (prefix.max_prefixlen - prefix.prefixlen)) - 1
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
@@ -115,11 +116,16 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
 def prefixes_of(spans: Iterable[Span], family: Family) -> Iterator[Prefix]:
     """Split spans into the fewest prefixes that hold exactly the same addresses."""
     make = IPv4Network if family is Family.IPV4 else IPv6Network
+    return map(make, blocks_of(spans, family.bits))
+
+
+def blocks_of(spans: Iterable[Span], bits: int) -> Iterator[tuple[int, int]]:
+    """Split spans into the fewest prefixes, each as its first address and its length."""
     for start, last in spans:
         first = start
         while first <= last:
-            size = min((first & -first).bit_length() - 1 if first else family.bits, (last - first + 1).bit_length() - 1)
-            yield make((first, family.bits - size))
+            size = min((first & -first).bit_length() - 1 if first else bits, (last - first + 1).bit_length() - 1)
+            yield first, bits - size
             first += 1 << size
 
 

@@ -31,7 +31,10 @@ _HEADER = re.compile(
 _SUMMARY = re.compile(rb"^[a-z]+\|\*\|(ipv4|ipv6|asn)\|\*\|(\d+)\|summary\r?$", re.MULTILINE)
 _KIND = re.compile(rb"^[a-z]+\|[A-Za-z]{0,2}\|(ipv4|ipv6|asn)\|", re.MULTILINE)
 _COUNTRY = re.compile(rb"^[a-z]+\|([A-Z]{2})\|ipv[46]\|[^|]+\|\d+\|\d*\|(?:allocated|assigned)\b", re.MULTILINE)
-_ROW = rb"^[a-z]+\|%s\|%s\|([0-9a-fA-F.:]+)\|(\d+)\|\d*\|(?:allocated|assigned)\b"
+# It begins with plain text, which is looked for ten times as fast as a pattern.
+_ROW = rb"\n%s\|%s\|ipv([46])\|([0-9a-fA-F.:]+)\|(\d+)\|\d*\|(?:allocated|assigned)\b"
+_ANY_ROW = rb"^[a-z]+\|([A-Z]{2})\|%s\|([0-9a-fA-F.:]+)\|(\d+)\|\d*\|(?:allocated|assigned)\b"
+_OCTETS = {b"%d" % number: number for number in range(256)}
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}")
 
 
@@ -86,19 +89,29 @@ def countries(data: bytes) -> Counter[str]:
 
 def country_spans(data: bytes, code: str, family: Family) -> list[Span]:
     """List the spans of addresses that one file gives to a country, unsorted; rows that cannot be are left out."""
-    row = re.compile(_ROW % (code.encode(), family.word.encode()), re.MULTILINE)
-    read = _span_v4 if family is Family.IPV4 else _span_v6
-    return [span for start, count in row.findall(data) if (span := read(start, count)) is not None]
+    return _spans(data, code)[family]
+
+
+def _spans(data: bytes, code: str) -> dict[Family, list[Span]]:
+    """Go through a file once, for both families."""
+    header = _HEADER.search(data)
+    row = re.compile(_ROW % (header["registry"] if header else b"[a-z]+", code.encode()))
+    found: dict[Family, list[Span]] = {family: [] for family in FAMILIES}
+    for version, start, count in row.findall(b"\n" + data):
+        family, read = (Family.IPV4, _span_v4) if version == b"4" else (Family.IPV6, _span_v6)
+        span = read(start, count)
+        if span is not None:
+            found[family].append(span)
+    return found
 
 
 def country_prefixes(files: tuple[bytes, ...], code: str) -> tuple[Prefix, ...]:
     """Give the fewest prefixes that hold exactly a country's addresses in all files, IPv4 first."""
+    held = [_spans(data, code) for data in files]
     return tuple(
         prefix
         for family in FAMILIES
-        for prefix in prefixes_of(
-            only_public((span for data in files for span in country_spans(data, code, family)), family), family
-        )
+        for prefix in prefixes_of(only_public((span for spans in held for span in spans[family]), family), family)
     )
 
 
@@ -106,7 +119,7 @@ def countries_of(files: tuple[bytes, ...], address: Address) -> tuple[str, ...]:
     """Name the countries whose blocks hold an address: one in files that agree, none if nobody was given it."""
     family = Family(address.version)
     read = _span_v4 if family is Family.IPV4 else _span_v6
-    row = re.compile(_ROW % (b"([A-Z]{2})", family.word.encode()), re.MULTILINE)
+    row = re.compile(_ANY_ROW % family.word.encode(), re.MULTILINE)
     wanted = int(address)
     found = (
         code.decode()
@@ -119,14 +132,13 @@ def countries_of(files: tuple[bytes, ...], address: Address) -> tuple[str, ...]:
 
 def _span_v4(start: bytes, count: bytes) -> Span | None:
     """Read a start and a count of addresses. By hand: `ipaddress` takes six times as long for a file's 60,000 rows."""
-    parts = start.split(b".")
-    if len(parts) != 4 or not 0 < len(count) <= 10:
+    try:
+        one, two, three, four = start.split(b".")
+        first = _OCTETS[one] << 24 | _OCTETS[two] << 16 | _OCTETS[three] << 8 | _OCTETS[four]
+    except (ValueError, KeyError):
         return None
-    first = 0
-    for part in parts:
-        if not part.isdigit() or len(part) > 3 or int(part) > 255:
-            return None
-        first = first << 8 | int(part)
+    if len(count) > 10:
+        return None
     size = int(count)
     return (first, first + size - 1) if 0 < size <= (1 << 32) - first else None
 

@@ -13,16 +13,16 @@ only be named from the previous value, so that is an argument.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
-from warren.core.render.nft_words import join_ports, port_span, prefix_text, quoted, rule_text
+from warren.core.render.nft_words import join_ports, port_span, quoted, rule_text
 from warren.model.firewall import (
     Chain,
     Set,
     SetType,
     Table,
 )
-from warren.model.prefix import aggregate
+from warren.model.prefix import Family, blocks_of, merge, span_of
 
 
 def render_table(table: Table, before: Table | None = None) -> str:
@@ -126,11 +126,22 @@ def _set_head(held: Set) -> str:
 
 def _elements(held: Set) -> list[str]:
     if held.type in (SetType.IPV4, SetType.IPV6):
-        return [
-            prefix_text(p) for p in aggregate(e for e in held.elements if isinstance(e, (IPv4Network, IPv6Network)))
-        ]
+        return list(_prefix_texts(held))
     if held.type is SetType.PORT:
         joined = join_ports([port_span(str(element)) for element in held.elements])
         return [str(first) if first == last else f"{first}-{last}" for first, last in joined]
     texts = dict.fromkeys(str(element) for element in held.elements)
     return [quoted(text) for text in texts] if held.type is SetType.IFNAME else list(texts)
+
+
+def _prefix_texts(held: Set) -> Iterator[str]:
+    """Write the fewest prefixes of a set's family: by numbers, since a country has ten thousand."""
+    family = Family.IPV4 if held.type is SetType.IPV4 else Family.IPV6
+    kind = IPv4Network if family is Family.IPV4 else IPv6Network
+    spans = merge(span_of(element) for element in held.elements if isinstance(element, kind))
+    for first, length in blocks_of(spans, family.bits):
+        if family is Family.IPV4:
+            text = f"{first >> 24}.{first >> 16 & 255}.{first >> 8 & 255}.{first & 255}"
+        else:
+            text = str(IPv6Address(first))
+        yield text if length == family.bits else f"{text}/{length}"
