@@ -76,6 +76,17 @@ class Exempted:
         return Exempted(tuple(subtract([span_of(self.family.everything)], self.spans)), self.family)
 
 
+def exempts(network: Network, portal: Portal, family: Family) -> bool:
+    """Say whether marks exempt anything of a family that the portal claims.
+
+    Rules refuse a family that the overlay lacks. A host's own packets are asked for a way before they are marked; and
+    the way back to who answers by IPv4 is looked up as if the answer came from the LAN, without a mark (rp_filter).
+    """
+    if family in network.families or portal.source.kind is PlaceKind.MAC:
+        return True
+    return family is Family.IPV6 and portal.source.kind is not PlaceKind.HOST
+
+
 def exempted(network: Network, portal: Portal, family: Family) -> Exempted:
     """Work out what countries, lists and `only:` exempt from a portal."""
     if not portal.only:

@@ -8,7 +8,7 @@ from warren.core.check.subject import Check, Subject, family_name, finding
 from warren.core.domains import DOMAIN
 from warren.core.geo.domains import parents
 from warren.core.geo.special import SPECIAL
-from warren.core.sets import exempted
+from warren.core.sets import exempted, exempts
 from warren.model.diagnostic import Diagnostic, Where
 from warren.model.named_set import ListKind, NamedSet, SetUse
 from warren.model.network import Network
@@ -74,6 +74,23 @@ def _covered(subject: Subject, portal: Portal) -> Iterator[Diagnostic]:
         if wider is not None:
             says = f"`{name}` can never matter: `{wider}` beside it covers it."
             yield finding("W074", spot(subject, portal, use), says, "Delete it.")
+
+
+def refused(subject: Subject) -> Iterator[Diagnostic]:
+    """A family that the overlay lacks is refused whole, which is easily overlooked where a part of it is exempted."""
+    network = subject.network
+    for portal in network.portals:
+        if not (portal.excepted or portal.only) or not network.overlay:
+            continue
+        for family in claims(portal):
+            if not exempts(network, portal, family):
+                name, key = family_name(family), "only" if portal.only else "except"
+                says = f"The overlay has no {name}, so no {name} of `{portal.source}` gets through, exempted or not."
+                others = [other for other in claims(portal) if other is not family]
+                hint = f"Add an {name} prefix to `overlay:`."
+                if others:
+                    hint = f"{hint[:-1]}; or write `family: {others[0].word}`, and all {name} leaves directly."
+                yield finding("W179", subject.portal_spot(portal, key), says, hint)
 
 
 def effect(subject: Subject) -> Iterator[Diagnostic]:
@@ -186,4 +203,4 @@ def _within(one: object, other: object) -> bool:
     return one != other and covers(other, one)  # type: ignore[arg-type]
 
 
-CHECKS: tuple[Check, ...] = (contents, twice, effect, only, other_dns)
+CHECKS: tuple[Check, ...] = (contents, twice, refused, effect, only, other_dns)

@@ -152,4 +152,13 @@ CODES: dict[str, Code] = {
         "lists: {work: http://example.net/work.txt}",
         "Write an address that begins with https://, or fetch the list to a file and name that.",
     ),
+    "W179": Code(
+        WARNING,
+        "a family that is refused, exempted or not",
+        "What a portal takes of a family that the overlay lacks is refused, not leaked. A host's own packets are "
+        "refused before a country or list can exempt them, and IPv4 answers to a LAN are dropped by the reverse-path "
+        "filter.",
+        "overlay: [10.77.0.0/24]\nportals:\n  - {from: laptop, exit: cloud, except: [country:FR]}   # and its IPv6?",
+        "Add a prefix of the family to `overlay:`, or leave the family out of the portal with `family:`.",
+    ),
 }

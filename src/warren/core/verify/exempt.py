@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from warren.core.sets import exempts
 from warren.core.verify.expects import Breaker
 from warren.core.verify.leaks import probe_from
 from warren.core.verify.verdict import Kind, Verdict, prediction
@@ -19,7 +20,8 @@ def judge_exempted(network: Network, walker: Walker, breaker: Breaker) -> Iterat
         if way.portal.by_marks and way.rank == 0:
             for family in way.portal.families:
                 probe = probe_from(network, walker, way, family, exempt=True)
-                if probe is not None and family in _ways_out(walker, way):
+                leads_out = exempts(network, way.portal, family) and family in _ways_out(walker, way)
+                if probe is not None and leads_out:
                     yield _judge(way, family, probe, walker, breaker)
 
 
