@@ -13,12 +13,13 @@ from warren.core.compile import compile_network
 from warren.core.compile.forgetting import FORGETTER
 from warren.core.diff import diff
 from warren.core.domains import KEPT, TOLD, filled, sets_name
+from warren.core.render.commands import commands
 from warren.core.render.dnsmasq import resolving_lines
 from warren.core.render.iptables import render_restore
 from warren.core.render.nft import render_table
 from warren.core.resolving import Fill, Resolving
 from warren.core.sets import fill
-from warren.model.change import PutService, PutTable
+from warren.model.change import PutElements, PutService, PutTable
 from warren.model.firewall import Learn
 from warren.model.named_set import ListKind, ListSource, NamedSet, NameSets, SetUse
 from warren.model.network import Network
@@ -102,6 +103,17 @@ def test_another_apply_keeps_what_was_learned() -> None:
     assert "delete set inet warren-portals names_young_4" not in text
     assert "elements = { 0.0.0.0/0 }" not in text
     assert "set domain_example.com_4a" in text
+
+
+def test_a_country_is_refreshed_beside_names_without_touching_them() -> None:
+    network = with_first(only=(SetUse("country:XX"), *NETFLIX))
+    fewer = tuple(replace(one, prefixes=one.prefixes[1:]) if one.prefixes else one for one in network.named)
+    before, after = compiled(network)["nyc"], compiled(replace(network, named=fewer))["nyc"]
+    (item,) = diff(after, before, before)
+    assert isinstance(item.change, PutElements)
+    (command,) = commands((item,), "portals")
+
+    assert "country_xx_4" in command.stdin and "netflix" not in command.stdin and "young" not in command.stdin
 
 
 def test_whoever_empties_a_set_waits_until_its_twin_has_collected_for_long_enough() -> None:
