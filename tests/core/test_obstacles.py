@@ -15,11 +15,13 @@ from warren.model.state import (
     Backend,
     ConsentRule,
     HostState,
+    Program,
     Route,
     Rule,
+    Service,
     Sysctl,
 )
-from warren.model.surroundings import ForeignChain, Link, Surroundings
+from warren.model.surroundings import ForeignChain, Link, Listener, Surroundings
 
 STATE = nyc()
 NOTHING = Surroundings()
@@ -252,3 +254,13 @@ def test_a_prefix_that_gives_way_to_the_uplinks_own_network_is_named() -> None:
     assert obstacle.what == "10.64.3.0/24 of tokyo is not reached from here: eth0 has 10.64.0.0/22"
     routed = replace(state, routes=(*state.routes, Route(site, 7700, "portals")))
     assert all("not reached" not in one.what for one in found(routed, routes=(cafe,)))
+
+
+def test_who_has_port_53_of_every_address_is_named_where_names_are_answered() -> None:
+    answering = Service("lan-eth1", Program.DNSMASQ, "interface=eth1\nbind-dynamic\ndomain-needed\n")
+    state = replace(STATE, services=(answering,))
+    heard = (Listener("udp", 53, "unbound"), Listener("tcp", 53, "unbound"), Listener("udp", 53, "dnsmasq"))
+
+    (obstacle,) = found(state, listeners=heard)
+    assert obstacle.what.startswith("unbound listens at port 53") and not obstacle.blocks
+    assert found(listeners=heard) == ()

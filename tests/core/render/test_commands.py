@@ -14,7 +14,7 @@ from tests.core.render.namespace import ALONE
 from tests.core.render.states import PARIS, TOKYO, changed, nyc
 from warren.core.diff import diff
 from warren.core.render.commands import PEERS_A_CALL, commands, shell_line
-from warren.core.render.services import Tools
+from warren.core.render.services import RESOLV_CONF, Tools
 from warren.model import change as ch
 from warren.model.key import SecretRef
 from warren.model.prefix import Family
@@ -194,6 +194,7 @@ def test_resolvers_go_to_resolvconf_or_systemd_resolved() -> None:
         ("domain", "wg0", "corp.example", "~."),
     ]
     assert of(ch.SetDns(replace(config, servers=(), search=()))) == ()
+
     (ranked,) = of(ch.DropDns(config), tools=Tools(dns_prefix="tun."))
     assert ranked.argv == ("resolvconf", "-d", "tun.wg0", "-f")
 
@@ -234,3 +235,28 @@ def test_a_consent_is_tagged_with_its_owner() -> None:
         "warren-conf-wg0/input//51820",
     )
     assert drop.argv == ("ip6tables", "-w", "-D", *add.argv[3:])
+
+
+def test_a_resolver_of_this_host_is_named_in_its_file_where_nobody_keeps_that(tmp_path: Path) -> None:
+    """What was there comes back; what somebody else has written since stays."""
+    config = DnsConfig("portals", (ip_address("127.77.0.1"),), ())
+    tools = Tools(no_dns=True, directory=str(tmp_path))
+    file = tmp_path / "resolv.conf"
+
+    def run(change: ch.Change) -> None:
+        for command in of(change, tools=tools):
+            argv = [str(file) if word == RESOLV_CONF else word for word in command.argv]
+            subprocess.run(argv, input=command.stdin, text=True, check=True)
+
+    for meanwhile in ("", "nameserver 9.9.9.9\n"):
+        file.write_text("nameserver 192.0.2.53\nsearch example.org\n")
+        run(ch.SetDns(config))
+        run(ch.SetDns(config))  # as after a boot that kept the file
+        assert file.read_text().splitlines()[1:] == ["nameserver 127.77.0.1"]
+        if meanwhile:
+            file.write_text(meanwhile)
+        run(ch.DropDns(config))
+        run(ch.DropDns(config))
+        assert file.read_text() == (meanwhile or "nameserver 192.0.2.53\nsearch example.org\n")
+    elsewhere = of(ch.SetDns(replace(config, servers=(ip_address("9.9.9.9"),))), tools=tools)
+    assert elsewhere[0].argv[0] == "resolvconf"

@@ -10,7 +10,7 @@ packets is said before apply, in the words of the tool that does it, and so is w
 from __future__ import annotations
 
 from warren.core.obstacles.firewalls import foreign_chains
-from warren.core.obstacles.machine import backend, devices, ipv6, networkd, programs, reverse_path, settings
+from warren.core.obstacles.machine import backend, devices, ipv6, names, networkd, programs, reverse_path, settings
 from warren.core.obstacles.published import taken
 from warren.core.obstacles.routing import foreign_routes, foreign_rules, hidden_routes, yielded_prefixes
 from warren.model.change import Obstacle
@@ -24,6 +24,7 @@ def find_obstacles(state: HostState, surroundings: Surroundings) -> tuple[Obstac
         *backend(state, surroundings),
         *devices(state, surroundings),
         *programs(state, surroundings),
+        *names(state, surroundings),
         *settings(state, surroundings),
         *foreign_chains(state, surroundings),
         *foreign_rules(state, surroundings),

@@ -52,6 +52,7 @@ _PROGRAMS: dict[str, tuple[str, Callable[[HostState], object], str]] = {
     ),
     "bash": ("bash", lambda state: state.hooks != Hooks(), "the conf's hooks cannot be run"),
 }
+DNS_PORT = 53
 _CAN_DO_WITHOUT = ("conntrack",)
 
 
@@ -98,6 +99,21 @@ def programs(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]
         if program in surroundings.missing_programs and needed(state):
             blocks = program not in _CAN_DO_WITHOUT
             yield Obstacle(f"{program} is not installed: {without}", f"Install {package}.", _install(package), blocks)
+
+
+def names(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:
+    """Name who has port 53 of every address, where LANs and tunnels are to be answered; a dnsmasq may be our own."""
+    answering = [one for one in state.services if one.program is Program.DNSMASQ and "\nbind-dynamic\n" in one.config]
+    if not any("\nport=0\n" not in one.config for one in answering):
+        return
+    others = {one.program for one in surroundings.listeners if one.port == DNS_PORT} - {"", "dnsmasq"}
+    for other in sorted(others):
+        yield Obstacle(
+            f"{other} listens at port {DNS_PORT}, where names are to be answered on LANs or tunnels",
+            f"Have {other} listen at its own addresses only, or stop it.",
+            f"ss -lnp 'sport = {DNS_PORT}'",
+            blocks=False,
+        )
 
 
 def settings(state: HostState, surroundings: Surroundings) -> Iterator[Obstacle]:

@@ -15,7 +15,10 @@ NO_CONNTRACK = "conntrack(8) is not installed: old flows keep their old path unt
 RESOLV_CONF = "/etc/resolv.conf"
 _OURS = "# made by warren, which puts back what was here before"
 # Written in place: it may be mounted there by itself, or be a link. What somebody else made of it meanwhile stays.
-_POINT = 'umask 022; [ -e "$2" ] || cat "$1" >"$2" 2>/dev/null || :; cat >"$1"'
+_POINT = (
+    f'umask 022; read -r first 2>/dev/null <"$1"; [ -e "$2" ] || [ "$first" = "{_OURS}" ] || cat "$1" >"$2" 2>/dev/null'
+    '; cat >"$1"'
+)
 _PUT_BACK = f'[ -e "$2" ] || exit 0; read -r first <"$1"; [ "$first" != "{_OURS}" ] || cat "$2" >"$1"; rm -f "$2"'
 
 

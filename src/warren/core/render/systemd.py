@@ -121,6 +121,9 @@ def surrounding_steps(state: HostState) -> Iterator[str]:
 def service_steps(state: HostState) -> Iterator[str]:
     """Say how addresses and programs take effect at once."""
     for service in state.services:
+        if service.program is Program.RESOLVER:
+            yield "install warren itself, whose `warren dns` a unit of ours runs"
+            continue
         yield f"install {service.program}; systemctl disable --now {service.program}: a unit of ours runs it"
     units = service_units(state)
     if units:
