@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
+import re
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import dns.asyncquery
+import dns.exception
 import dns.message
+import dns.query
 import dns.rcode
 import pytest
 
@@ -161,6 +169,36 @@ def test_a_device_that_is_not_there_sends_nothing() -> None:
         assert abroad.heard == []
 
     run(scene)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_it_is_nobody_by_the_time_it_answers(tmp_path: Path) -> None:
+    """No capability is left, and the socket of its questions can be bound to a device all the same."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((LOCAL, 0))
+        port = probe.getsockname()[1]
+    file = tmp_path / "dns.json"
+    told = replace(config(Asked(Resolver(HERE, port=1), device="lo"), judged=False), port=port)
+    file.write_text(write_config(told, ""))
+    file.chmod(0o600)
+    with subprocess.Popen((sys.executable, "-m", "warren", "dns", str(file))) as running:
+        try:
+            query = dns.message.make_query("a.example", "A")
+            for _ in range(100):
+                try:
+                    reply = dns.query.udp(query, LOCAL, timeout=0.2, port=port)
+                    break
+                except (dns.exception.Timeout, OSError):
+                    assert running.poll() is None
+                    time.sleep(0.05)
+            status = Path(f"/proc/{running.pid}/status").read_text()
+        finally:
+            running.terminate()
+
+    assert reply.rcode() == dns.rcode.SERVFAIL  # nobody is asked there, and that was heard
+    assert re.search(rf"^Uid:(\t{pwd.getpwnam('nobody').pw_uid}){{4}}$", status, re.MULTILINE)
+    assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE) and re.search(r"^CapPrm:\t0+$", status, re.MULTILINE)
+    assert "Name:\twarren-dns" in status
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:

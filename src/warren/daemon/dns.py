@@ -45,9 +45,10 @@ def serve(config: DnsConfig, user: str) -> NoReturn:
     """Answer until ended; HostError if its address is taken."""
     udp, tcp = listen_at(config.address, config.port)
     be_called(PROGRAM)
+    shell = Shell(config, udp, tcp)  # with all it will need: nobody may not be able to read where we lie
     become(user)
     gc.freeze()  # a country's prefixes are not looked through again and again
-    asyncio.run(Shell(config, udp, tcp).run())
+    asyncio.run(shell.run())
     raise AssertionError("it ends with the process")
 
 
@@ -63,7 +64,8 @@ class Shell:
         self._transports = [one.resolver.transport for one in config.asked]
         self._udp, self._tcp = udp, tcp
         self._sockets: dict[int, socket.socket] = {}
-        self._streams: dict[int, Stream] = {}
+        ways = zip(self._targets, self._transports, strict=True)
+        self._streams = [Stream(target, transport, self._got, self._failed) for target, transport in ways]
         self._by_stream: dict[int, Stream] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._callers = 0
@@ -133,11 +135,7 @@ class Shell:
 
     def _send(self, one: Send) -> None:
         if one.stream:
-            stream = self._streams.get(one.upstream)
-            if stream is None:
-                target, transport = self._targets[one.upstream], self._transports[one.upstream]
-                stream = self._streams[one.upstream] = Stream(target, transport, self._got, self._failed)
-            self._by_stream[one.flow] = stream
+            stream = self._by_stream[one.flow] = self._streams[one.upstream]
             stream.ask(one.flow, one.payload)
             return
         try:

@@ -34,6 +34,8 @@ class Stream:
             self._tls = ssl.create_default_context()
             self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
             self._tls.set_alpn_protocols(["h2"] if transport is Transport.HTTPS else ["dot"])
+            "".encode("idna")  # loaded now, like everything that is loaded when it is first needed
+            self._framed()
 
     def ask(self, flow: int, payload: bytes) -> None:
         """Send a question by the connection there is, or by a new one."""
@@ -104,8 +106,10 @@ class Stream:
         except BaseException:
             bare.close()
             raise
-        if self._transport is Transport.HTTPS:
-            self._framing = ByHttp2(self._target.authority, self._target.path)
-        else:
-            self._framing = ByLength()
+        self._framing = self._framed()
         return reader
+
+    def _framed(self) -> Framing:
+        if self._transport is Transport.HTTPS:
+            return ByHttp2(self._target.authority, self._target.path)
+        return ByLength()
