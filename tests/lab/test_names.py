@@ -31,6 +31,7 @@ from warren.model.prefix import Address
 from warren.proto.dns.message import HTTPS, IN, read_answer, wire_name, write_query
 from warren.sys.apply import down
 from warren.sys.machine import Machine
+from warren.sys.observe import observe
 from warren.sys.store import Store
 
 pytestmark = pytest.mark.lab
@@ -176,6 +177,7 @@ def _tried(scene: Scene) -> Iterator[tuple[str, object]]:
     yield "programs", int(scene.run(*programs))
     with lab.spaces.inside(host_space("home")):
         machine = Machine(Store(memory("home")))
+        yield "observed", observe(machine.view("names")).names == scene.lab.states["home"].names != ()
         down("names", machine)
     yield "down", scene.run("nft", "list", "tables").replace("table inet router", "").strip()
 
@@ -281,5 +283,5 @@ def test_without_the_table_and_just_after_everything_goes_through_the_exit(seen:
 
 
 def test_down_leaves_nothing(seen: dict[str, object]) -> None:
-    assert seen["programs"] == 3
+    assert seen["programs"] == 3 and seen["observed"] is True
     assert seen["down"] == ""

@@ -85,6 +85,7 @@ def observe(view: View, run: Run = run) -> HostState:
         retired=_lan_addresses(view, links, running_out=True),
         services=services.running(view.hints, view.owner, view.services, run),
         lan_links=_lan_links(view, links),
+        names=view.journal.applied.names if view.journal.applied else (),
     )
 
 
