@@ -140,7 +140,11 @@ def test_update_takes_what_is_whole_and_keeps_what_was_good(server: Server, tmp_
     assert "MD5" in str(second["ripencc"]["why"]) and "not of lacnic" in str(second["lacnic"]["why"])
     assert {one["records"] for name, one in second.items() if name != "apnic"} == {100}
 
-    assert update("--smaller")["arin"]["records"] == 79
+    server.files[latest("arin") + ".sha256"] = b"0" * 64
+    assert "SHA256" in str(update("--smaller")["arin"]["why"])
+    server.files[latest("arin") + ".sha256"] = hashlib.sha256(of("arin", 79)).hexdigest().encode() + b"  arin\n"
+    smaller = update("--smaller")["arin"]
+    assert smaller["records"] == 79 and smaller["verified"]
     # Without a server, or led away from HTTPS, what is here is still answered from.
     server.redirect = server.url.replace("https", "http") + "/x"
     assert all("not HTTPS" in str(one["why"]) for one in update().values())

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.shapes import SHAPES, differs
+from tests.cli.shell import WARREN
 from tests.core.compile.networks import portal
+from tests.core.geo.test_registry import FILE
 from tests.kernel.capture import Capture
 from tests.sys.site import Site, site
 from warren.core.sets import fill
@@ -149,6 +154,41 @@ def test_the_journal_stays_in_step(here: Site) -> None:
     assert "warren" not in here["nyc"].sh("nft list tables")
 
 
+def test_by_the_command_line(here: Site) -> None:
+    """`geo refresh` and `geo update --refresh` tell what they did, and fail when a set had to stay as it was."""
+    write(here, BASE[:50])
+    here.up(network(here))
+
+    def told(*words: str) -> tuple[int, dict[str, Any]]:
+        state = {"WARREN_STATE_DIR": str(here["nyc"].state), "WARREN_GEO_DIR": str(here.directory / "geo")}
+        done = subprocess.run(
+            here["nyc"].argv(*WARREN, "geo", *words, "--json"),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **state},
+        )
+        return done.returncode, json.loads(done.stdout)
+
+    write(here, [*BASE[1:50], "45.14.0.0/24"])
+    status, shape = told("refresh")
+    assert status == 0 and differs(shape, SHAPES["geo-refresh"]) == []
+    (one,) = shape["networks"]
+    assert one["network"] == "portals" and [held["new"] for held in one["sets"]] == [1]
+    assert "45.14.0.0/24" in in_force(here)
+
+    write(here, [*BASE[1:50], "45.15.0.0/24"])
+    (here.directory / "apnic").write_bytes(FILE)
+    status, shape = told("update", "--from", str(here.directory / "apnic"), "--refresh")
+    assert status == 0 and shape["registries"][0]["registry"] == "apnic" and shape["networks"][0]["sets"]
+    assert "45.15.0.0/24" in in_force(here)
+
+    (here.directory / "work.txt").unlink()
+    status, shape = told("refresh", "portals")
+    assert status == 1 and "no such file" in shape["networks"][0]["kept"][0]
+    status, shape = told("refresh", "elsewhere")
+    assert status == 1 and "is not applied here" in shape["networks"][0]["why"]
+
+
 def test_a_refresh_that_is_killed_is_taken_up_by_the_next(here: Site) -> None:
     """Before nft and after: the next refresh has both the kernel and the journal right."""
     write(here, BASE[:50])
@@ -192,7 +232,3 @@ def test_what_cannot_be_refreshed_is_left_and_said(here: Site) -> None:
         refreshed(here)
     with pytest.raises(HostError, match="is not applied here"):
         here["nyc"].call(partial(refresh, "elsewhere", here["nyc"].machine, Feeds()))
-
-
-def test_the_bulk_is_what_it_says() -> None:
-    assert len({ip_network(one) for one in BASE}) == len(BASE)

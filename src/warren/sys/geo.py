@@ -34,7 +34,12 @@ SOURCES = {
 }
 SHRINK = 0.2  # a file that lost more than this share of its rows is not believed
 KEPT = "The last good one is kept."
-_MD5 = re.compile(rb"\b([0-9a-fA-F]{32})\b")
+# Beside its file a registry puts its MD5 sum, all five of them do; a mirror may have another instead.
+_CHECKSUMS = (
+    ("md5", re.compile(rb"\b([0-9a-fA-F]{32})\b")),
+    ("sha256", re.compile(rb"\b([0-9a-fA-F]{64})\b")),
+    ("sha512", re.compile(rb"\b([0-9a-fA-F]{128})\b")),
+)
 CHECKSUM_BYTES = 4096
 
 
@@ -46,7 +51,7 @@ class Held:
     source: str
     etag: str
     fetched: int
-    verified: bool  # against the registry's own MD5 file
+    verified: bool  # against the checksum file beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,23 +175,28 @@ def _update_one(
     got = fetch(source, MOST_BYTES, etag, progress)
     if got.data is None:
         return Updated(name, "unchanged", before)
-    wanted = _checksum(source)
-    if wanted and hashlib.md5(got.data, usedforsecurity=False).hexdigest() != wanted:
-        raise HostError(
-            f"{source} does not match its MD5 file", "It broke on the way, or is being replaced just now: try again."
-        )
-    held = store.take(got.data, source, etag=got.etag, verified=bool(wanted), smaller=smaller, name=name)
+    verified = _verify(got.data, source)
+    held = store.take(got.data, source, etag=got.etag, verified=verified, smaller=smaller, name=name)
     return Updated(name, "new", held)
 
 
-def _checksum(source: str) -> str:
-    """Read the MD5 sum that a registry puts beside its file; empty if there is none.
+def _verify(data: bytes, source: str) -> bool:
+    """Hold a file against the checksum beside it: HostError if they differ, False if there is none.
 
     It guards against a broken transfer, not against an attacker: that is HTTPS's part.
     """
-    try:
-        told = fetch(f"{source}.md5", CHECKSUM_BYTES)
-    except NotThere:
-        return ""
-    found = _MD5.search(told.data or b"")
-    return found[1].decode().lower() if found else ""
+    for kind, pattern in _CHECKSUMS:
+        try:
+            told = fetch(f"{source}.{kind}", CHECKSUM_BYTES)
+        except NotThere:
+            continue
+        found = pattern.search(told.data or b"")
+        if found is None:
+            continue
+        if hashlib.new(kind, data, usedforsecurity=False).hexdigest() != found[1].decode().lower():
+            raise HostError(
+                f"{source} does not match its {kind.upper()} file",
+                "It broke on the way, or is being replaced just now: try again.",
+            )
+        return True
+    return False

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren.core.geo.lists import read_list
+from warren.core.geo.lists import BadList, judge, read_list
 from warren.core.geo.registry import (
+    REGISTRIES,
     BadRegistry,
     countries,
     countries_of,
@@ -20,6 +21,7 @@ from warren.core.geo.registry import (
     read_registry,
 )
 from warren.core.geo.special import SPECIAL
+from warren.model.named_set import ListKind
 from warren.model.prefix import FAMILIES, Family
 
 ROWS = """\
@@ -101,6 +103,23 @@ def test_any_bytes_as_a_row_raise_nothing(noise: bytes) -> None:
                 assert 0 <= first <= last < 1 << family.bits
 
 
+@given(st.data())
+def test_any_damage_to_a_file_is_refused_or_read(data: st.DataObject) -> None:
+    """Bytes altered, cut out and put in: one declared error, or a file whose rows are within the internet."""
+    damaged = bytearray(FILE)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(damaged)))
+        damaged[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=12) | st.just(b"\n2|apnic|"))
+    try:
+        registry = read_registry(bytes(damaged))
+        assert registry.name in REGISTRIES and registry.records >= 0
+    except BadRegistry:
+        pass
+    for code in ("CN", "JP"):
+        held = country_prefixes((bytes(damaged),), code)
+        assert list(held) == [ip_network(str(prefix)) for prefix in held]
+
+
 @pytest.mark.parametrize(
     "row", [b"apnic|CN|ipv4|1.0.0.0|0|2011|allocated", b"apnic|CN|ipv4|255.255.255.255|2|2011|allocated"]
 )
@@ -139,3 +158,11 @@ def test_the_forms_in_which_lists_come() -> None:
 def test_any_bytes_are_a_list(noise: bytes) -> None:
     for prefix in read_list(noise).prefixes:
         assert ip_network(str(prefix)) == prefix
+
+
+@given(st.binary(max_size=300), st.sampled_from(list(ListKind)))
+def test_any_bytes_from_the_web_are_a_list_or_refused(noise: bytes, kind: ListKind) -> None:
+    try:
+        assert judge(noise, kind) > 0
+    except BadList as bad:
+        assert str(bad)

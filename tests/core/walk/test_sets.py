@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_interface
 
 import pytest
 
@@ -13,6 +14,7 @@ from warren.core.sets import fill
 from warren.core.verify import Kind, verify
 from warren.core.walk import FirewallGone
 from warren.model.expect import Down
+from warren.model.host import Lan
 from warren.model.named_set import SetUse
 from warren.model.network import Network
 from warren.model.portal import Portal
@@ -86,6 +88,20 @@ def test_a_chain_has_exemptions_too() -> None:
 def test_what_is_near_is_never_exempted() -> None:
     assert ONLY.trace("nyc.eth2", "192.168.22.100").path == ("nyc", "paris")
     assert ONLY.trace("tokyo", "192.168.22.100").path == ("tokyo", "paris")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("source", ["nyc.eth2", "nyc.eth1.02:00:5e:00:00:32", "nyc"])
+def test_own_lans_with_public_addresses_are_never_swallowed(source: str, closed: bool) -> None:
+    """A LAN within the country's own blocks is reached as ever, by everybody at home, whatever is exempted."""
+    public = Lan("eth3", (ip_interface("45.12.9.1/24"), ip_interface("2620:100:9::1/64")), closed)
+    for what in ({"excepted": USES}, {"only": USES}):
+        whole = network(**what)
+        hosts = tuple(replace(one, lans=(*one.lans, public)) if one.name == "nyc" else one for one in whole.hosts)
+        walked = Walked(replace(whole, hosts=hosts))
+        for family, to in ((FOUR, "45.12.9.7"), (SIX, "2620:100:9::7")):
+            trace = walked.trace(source, to, family=family)
+            assert (trace.exit, trace.path) == ("", ("nyc",)), trace.says
 
 
 def test_a_narrower_portal_without_sets_keeps_its_own_way() -> None:
