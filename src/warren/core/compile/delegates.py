@@ -155,7 +155,7 @@ def _delegator(here: Here) -> Service | None:
             "service-sockets-retry-wait-time": 1000,
         },
         "data-directory": "@folder@",
-        "lease-database": {"type": "memfile", "persist": True, "name": "@folder@/pd.leases", "lfc-interval": 3600},
+        "lease-database": {"type": "memfile", "persist": True, "name": "@leases@", "lfc-interval": 3600},
         "hooks-libraries": [{"library": "@run-script@", "parameters": {"name": "@hook@", "sync": False}}],
         "preferred-lifetime": LIFETIME,
         "valid-lifetime": 2 * LIFETIME,

@@ -48,7 +48,7 @@ esac
 exit 0
 """
 _PASSPHRASE = re.compile(r"^(wpa_passphrase=).*$", re.MULTILINE)
-KEPT = ("pd.leases", "pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
+KEPT = ("pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
 
 # `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it. A signal
 # may come when the child is there and its number is not noted yet: whoever notes it looks whether one did.
