@@ -5,8 +5,6 @@ A stranger on the lab's internet sends to the gateway; the service is on the hom
 
 from __future__ import annotations
 
-import os
-import pickle
 import shutil
 import socket
 import statistics
@@ -14,13 +12,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
+from bench.enclosed import enclosed
 from bench.row import Row
 from warren.core.load import load
 from warren.core.walk.places import STRANGER
 from warren.lab.ask import IP_FREEBIND
-from warren.lab.enclose import enclose
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import INTERNET, host_space
 from warren.lab.works import applier
@@ -30,7 +27,6 @@ from warren.model.network import Network
 from warren.model.prefix import Family
 from warren.model.state import Backend, HostState
 
-T = TypeVar("T")
 GATEWAY, HOUSE, PORT, PROXY = "198.51.100.7", "10.79.0.2", 5201, 5299
 SENT, ROUNDS = 96 << 20, 5  # bytes of one transfer; the best of so many counts, as other work only ever slows it
 CONNECTIONS, MANY = 300, 5000
@@ -87,8 +83,8 @@ def rows() -> Iterator[Row]:
     """Measure all three with the same tunnel; the labs come and go in turn, so that the machine's moods hit each."""
     ours, hand, proxy = [], [], []
     for _ in range(ROUNDS):
-        ours.append(_enclosed(lambda: _transfer(bring_up(_network(1), None, applier), PORT)))
-        by_hand, by_proxy = _enclosed(_by_hand)
+        ours.append(enclosed(lambda: _transfer(bring_up(_network(1), None, applier), PORT)))
+        by_hand, by_proxy = enclosed(_by_hand)
         hand.append(by_hand)
         proxy.append(by_proxy)
     rate, best_by_hand = max(ours), max(hand)
@@ -102,8 +98,8 @@ def rows() -> Iterator[Row]:
                   f"{rate / max(proxy):.2f}×")  # fmt: skip
     few, many = [], []
     for _ in range(ROUNDS):
-        few.append(_enclosed(lambda: _connecting(bring_up(_network(5), None, applier))))
-        many.append(_enclosed(lambda: _connecting(bring_up(_network(MANY), None, applier))))
+        few.append(enclosed(lambda: _connecting(bring_up(_network(5), None, applier))))
+        many.append(enclosed(lambda: _connecting(bring_up(_network(MANY), None, applier))))
     one, other = min(many), min(few)
     what = f"a connection to one of {MANY:,} published ports"
     yield Row(what, f"{one * 1000:.2f} ms", f"of 5 {other * 1000:.2f} ms", f"{one / other:.2f}×", "≤ 1.1×")
@@ -118,27 +114,6 @@ def _network(ports: int) -> Network:
     loaded = load(_FILE.format(ports=every).encode(), None, "gateway.yaml", lambda name: PublicKey(encode_key(name.encode().ljust(32))))  # fmt: skip # noqa: E501
     assert loaded.network is not None, loaded.text()
     return loaded.network
-
-
-def _enclosed(work: Callable[[], T]) -> T:
-    """Do `work` in a lab's namespaces, which are gone afterwards."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-
-        def report() -> int:
-            with os.fdopen(writing, "wb") as pipe:
-                pickle.dump(work(), pipe)
-            return 0
-
-        os._exit(enclose(report))
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
-    os.waitpid(pid, 0)
-    result: T = pickle.loads(said)
-    return result
 
 
 def _by_hand() -> tuple[float, float | None]:

@@ -25,7 +25,7 @@ STORIES = ((STORY, LOCK), *((file.read_text(), file.with_suffix(".lock").read_by
 # Words that lead deep into the parser, and characters that YAML and terminals mind.
 WORDS = """
 network: overlay: hosts: hub: portals: expect: lab: key: endpoint: uplink: lans: address: port: mtu: psk: from: to:
-exit: via: except: family: nat: if_down: when: down: place: nats: links: source: path: arrives: blocked: closed:
+exit: via: except: family: nat: if_down: health: when: down: place: nats: links: source: path: arrives: blocked: closed:
 map: auto 10.99.1.0/24 devices: into: reach: full_tunnel: dns: phone
 nyc paris nyc.eth1 nyc.eth1.02:00:5e:00:00:32 10.77.0.0/24 fd77::/64 192.168.1.1/24 a.example.net:51820 nyc-paris
 [ ] { } , : - ? | > & * ! % @ ` ' " # ~ << --- ... %YAML true null 51820 -1 0x10 1e3

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import pytest
 
 from tests.lab.enclosed import enclosed
 from warren.core.parse import parse
-from warren.lab.agents import BACK
+from warren.lab.agents import BACK, start_agents
 from warren.lab.faults import break_down, heal
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import client_space, host_space
@@ -282,8 +283,12 @@ def _tell(lab: Lab, told: dict[str, Told], found: dict[str, object]) -> None:
         int(str(one.last("begun")["port"])) for one in downloads.values()
     }
 
-    lab.apply(("berlin",))
+    reached = lab.apply(("berlin",))
     found["kept by an apply"] = len(routes(lab, 4)) == 4
+    os.kill(lab.agents["berlin"], signal.SIGKILL)
+    os.waitpid(lab.agents["berlin"], 0)
+    found["kept by nobody"] = len(routes(lab, 4)) == 4
+    start_agents(lab, reached)
     found["status"] = {one["in_use"] for one in status(lab)}
     before = {name: len(one.lines("begun")) for name, one in downloads.items()}
 
@@ -370,6 +375,12 @@ def test_no_old_flow_leaves_elsewhere_and_nothing_in_the_clear(told: dict[str, o
 def test_an_apply_keeps_what_was_chosen(told: dict[str, object]) -> None:
     assert told["kept by an apply"]
     assert told["status"] == {"tokyo"}
+
+
+def test_an_agent_that_was_killed_is_followed_by_one_that_goes_on(told: dict[str, object]) -> None:
+    """What it chose stays, and the next one knows that it was chosen: it returns when it is time."""
+    assert told["kept by nobody"]
+    assert float(str(told["return"])) >= BACK
 
 
 def test_it_comes_back_and_disturbs_nobody(told: dict[str, object]) -> None:

@@ -28,10 +28,14 @@ _EARLY = 0.01  # a timer that fires a little early counts
 
 @dataclass(slots=True)
 class _Exit:
-    """What is known of one exit: when it was asked last, since when that is unanswered, since when it answers."""
+    """What is known of one exit: when it was asked last, and since when that is unanswered.
+
+    It has been alive since `risen`, and answers without a gap since `steady`.
+    """
 
     asked: float = float("-inf")
     unanswered: float | None = None
+    risen: float | None = None
     steady: float | None = None
 
     def silent(self, now: float) -> float:
@@ -42,7 +46,7 @@ class _Exit:
 
     def alive(self, now: float) -> bool:
         """Not only for a moment: after a time without any uplink, who answers first is no better than the others."""
-        return self.steady is not None and not self.dead(now) and now - self.steady >= SURE - _EARLY
+        return self.risen is not None and not self.dead(now) and now - self.risen >= SURE - _EARLY
 
     def answering(self, now: float, seconds: float) -> bool:
         return self.steady is not None and self.silent(now) < DOUBT and now - self.steady >= seconds - _EARLY
@@ -84,6 +88,8 @@ class Exits:
     def heard(self, rank: int, now: float) -> None:
         """Note an answer."""
         each = self._exits[rank]
+        if each.risen is None or each.dead(now):
+            each.risen = now
         if each.steady is None or each.silent(now) >= DOUBT:
             each.steady = now
         each.unanswered = None
@@ -107,7 +113,7 @@ class Exits:
         if self._exits[self.in_use].dead(now):
             alive = [rank for rank, each in exits if each.alive(now)]
             sure = [rank for rank in alive if self._exits[rank].silent(now) < DOUBT]
-            waits = any(each.steady is not None and not each.dead(now) for each in self._exits)
+            waits = any(each.risen is not None and not each.dead(now) for each in self._exits)
             return next(iter(sure or alive), DIRECT if self._direct and not waits else self.in_use)
         preferred = exits[: self.in_use]
         return next((rank for rank, each in preferred if each.answering(now, self._back)), self.in_use)
@@ -124,5 +130,5 @@ class Exits:
             yield each.asked + self._every(rank, now)
             if each.unanswered is not None and not each.dead(now):
                 yield each.unanswered + LOST
-            if rank != self.in_use and each.steady is not None and now < each.steady + SURE:
-                yield each.steady + SURE
+            if each.risen is not None and now < each.risen + SURE:
+                yield each.risen + SURE

@@ -25,7 +25,7 @@ def start_agents(lab: Lab, reached: dict[str, HostState]) -> None:
     """Start an agent on every host that has something to choose; they end with the lab."""
     for name, state in reached.items():
         if state.choices:
-            lab.spaces.fork(host_space(name), lambda name=name: _attend(lab, name))  # type: ignore[misc]
+            lab.agents[name] = lab.spaces.fork(host_space(name), lambda name=name: _attend(lab, name))  # type: ignore[misc]
 
 
 def await_agents(lab: Lab, walker: Walker) -> None:

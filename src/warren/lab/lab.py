@@ -73,6 +73,7 @@ class Lab:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     eyes: dict[str, Eye] = field(default_factory=dict)
     asked: dict[str, Ask] = field(default_factory=dict)
+    agents: dict[str, int] = field(default_factory=dict)  # by host, the processes of those that have something to do
     states: dict[str, HostState] = field(default_factory=dict)
     asked_for: set[tuple[str, str]] = field(default_factory=set)  # which names, in which spaces
 
