@@ -17,6 +17,7 @@ from warren.model.named_set import ListKind, ListSource, NamedSet, is_address
 from warren.model.state import HostState
 from warren.sys import journal
 from warren.sys.errors import HostError
+from warren.sys.journal import Journal
 from warren.sys.store import Store
 
 UPDATE = "Run `warren geo update`."
@@ -95,14 +96,11 @@ def applied_with_feeds(store: Store) -> tuple[str, ...]:
 
 
 def lists_applied(store: Store) -> tuple[ListSource, ...]:
-    """List the lists of the web that networks applied here use: by their files, and where these are gone by their sets.
-
-    A file that was altered since may name lists that are not in force yet: to have them is no harm.
-    """
+    """List the lists of the web that networks applied here use: as their files said then, or else as their sets do."""
     found: dict[tuple[str, ListKind], ListSource] = {}
     for owner in _owners(store):
         held = journal.load(store, owner)
-        for listed in _listed_in(held.file):
+        for listed in _listed_in(held):
             if listed.fetched:
                 found.setdefault((listed.sources[0], listed.kind), listed)
         for feed in feeds_of(held.applied):
@@ -113,15 +111,10 @@ def lists_applied(store: Store) -> tuple[ListSource, ...]:
     return tuple(found.values())
 
 
-def _listed_in(file: str) -> tuple[ListSource, ...]:
+def _listed_in(held: Journal) -> tuple[ListSource, ...]:
     from warren.core.parse import parse
-    from warren.core.parse.tree import MAX_BYTES
 
-    try:
-        with open(file, "rb") as opened:
-            draft = parse(opened.read(MAX_BYTES + 1), file).draft
-    except OSError:
-        return ()  # moved since it was applied
+    draft = parse(held.source.text.encode(), held.source.file).draft if held.source is not None else None
     return draft.lists if draft is not None else ()
 
 

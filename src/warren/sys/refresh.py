@@ -153,10 +153,17 @@ def _make(held: Journal, desired: HostState, items: tuple[Item, ...], machine: M
         if listed is None:
             raise HostError(f"the table {table.name} was removed meanwhile", "Run `warren apply` again.")
         digests.append((table.name, nft.digest(listed, live_sets(table))))
-    confirmed = desired if held.confirmed == held.applied else held.confirmed
-    reached = replace(held, applied=desired, pending=None, confirmed=confirmed, installed=tuple(digests))
+    asked, confirmed = (_with_tables(state, held.applied, desired) for state in (held.asked, held.confirmed))
+    reached = replace(held, applied=desired, asked=asked, confirmed=confirmed, pending=None, installed=tuple(digests))
     boot_guard.refresh(machine.store, reached)
     journal.save(machine.store, reached)
+
+
+def _with_tables(state: HostState | None, before: HostState | None, after: HostState) -> HostState | None:
+    """Give a state that has the tables of what was applied those of what is; another one stays as it is."""
+    if state is None or before is None or state.tables != before.tables:
+        return state
+    return replace(state, tables=after.tables)
 
 
 def _told(before: HostState, after: HostState) -> Iterator[SetRefreshed]:
