@@ -9,8 +9,10 @@ import pytest
 
 from tests.core.compile.networks import OVERLAY, host, lock_of, portal
 from warren.core.compile import compile_host
+from warren.core.plan import describe, make_plan, plan_json
 from warren.core.render.commands import commands
 from warren.core.render.dnsmasq import resolving_lines
+from warren.core.render.openwrt import render_openwrt
 from warren.core.render.programs import Files, plain_config
 from warren.core.render.services import Tools
 from warren.core.resolving import Fill, Record, Resolving, Upstream
@@ -226,3 +228,29 @@ def test_the_network_is_near_whatever_its_lans_are() -> None:
     ]
 
     assert there[0] == there[1] and ip_network("10.5.0.0/24") in {route.prefix for route in there[0].routes}
+
+
+def test_a_plan_tells_of_lans() -> None:
+    made = state(network(lan("br0", "10.5.0.1/24", bridge=("eth3",), dhcp=Dhcp())), Link("eth0"), Link("eth3"))
+    nothing = HostState("nyc", "n")
+    told = describe(make_plan(made, nothing, None, Surroundings(links=(Link("eth0"), Link("eth3")))))
+    kinds = {
+        one["kind"]: one["subject"] for one in plan_json(make_plan(made, nothing, None, Surroundings()))["changes"]
+    }  # type: ignore[attr-defined]
+
+    assert "\nLANs\n  + device br0   a LAN across eth3\n" in told
+    assert "  + 10.5.0.1/24 dev br0" in told and "this host is the router of br0" in told
+    assert "  + dnsmasq (lan-br0)   addresses and names for machines on br0" in told
+    assert kinds["put-lan-link"] == "device br0" and kinds["put-service"] == "dnsmasq (lan-br0)"
+
+
+def test_openwrt_leaves_a_lan_s_own_address_to_its_own_interface() -> None:
+    made = render_openwrt(state(network(lan("br-lan", "192.168.1.1/24", dhcp=Dhcp()))))
+
+    assert not any(
+        "192.168.1.1" in file.text.partition("config")[2] for file in made.files if file.path.endswith(".uci")
+    )
+    assert {one.item for one in made.unsaid} >= {
+        "the address 192.168.1.1/24 on br-lan",
+        "dnsmasq (lan-br-lan): addresses and names for machines on br-lan",
+    }

@@ -14,11 +14,12 @@ Keys stay out of the files: the script reads them on the router and hands them t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from warren.core.compile.firewall.sets import OPEN_UDP
 from warren.core.domains import by_answers
 from warren.core.render.nft import render_table
-from warren.core.render.openwrt.advertise import advertise_unsaid
+from warren.core.render.openwrt.advertise import advertise_unsaid, delegated_addresses, own_addresses_unsaid
 from warren.core.render.openwrt.firewall import firewall_sections, met_devices, nft_path
 from warren.core.render.openwrt.helper import helper_text
 from warren.core.render.openwrt.names import with_safe_devices
@@ -35,7 +36,7 @@ SPOKEN = ("routes", "rules", "tables", "sysctls", "forget", "lan_addresses", "se
 
 def render_openwrt(state: HostState) -> Rendered:
     """Give the files, what they cannot say, and the commands that put them on the router."""
-    here = with_safe_devices(state)
+    here = with_safe_devices(replace(state, lan_addresses=delegated_addresses(state)))
     script = f"usr/bin/warren-{state.owner}"
     tables = "".join(render_table(table) for table in here.tables)
     sections = (*network_sections(here), *firewall_sections(here))
@@ -79,6 +80,7 @@ def _unsaid(here: HostState, state: HostState) -> Iterator[Unsaid]:
     yield from unspoken(state, "OpenWrt's configuration", SPOKEN)
     yield from network_unsaid(here)
     yield from advertise_unsaid(here)
+    yield from own_addresses_unsaid(state)
     for table in here.tables:
         for held in table.sets:
             if held.live and held.name != OPEN_UDP.name and not by_answers(held):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from warren.core.render.unsaid import Unsaid
 from warren.model.prefix import Family, Prefix, covers
-from warren.model.state import HostState, Program, Rule, Service
+from warren.model.state import HostState, LanAddress, Program, Rule, Service
 
 # What OpenWrt has words of its own for.
 _INSTEAD = {
@@ -25,6 +25,24 @@ _INSTEAD = {
 def announcers(state: HostState) -> tuple[Service, ...]:
     """List the services whose work odhcpd does there: announcing prefixes whose addresses are on LANs of ours."""
     return tuple(one for one in state.services if one.program is Program.DNSMASQ and one.announces and not one.answers)
+
+
+def delegated_addresses(state: HostState) -> tuple[LanAddress, ...]:
+    """List the addresses of delegated prefixes; those of a LAN's own are its own interface's affair there."""
+    prefixes = {prefix for one in announcers(state) for prefix in one.announces}
+    return tuple(one for one in state.lan_addresses if one.address.network in prefixes)
+
+
+def own_addresses_unsaid(state: HostState) -> Iterator[Unsaid]:
+    """Name the addresses that LANs' own interfaces have to have."""
+    delegated = delegated_addresses(state)
+    for one in state.lan_addresses:
+        if one not in delegated:
+            yield Unsaid(
+                f"the address {one.address} on {one.device}",
+                "a LAN's own address belongs to its own interface there, which others depend on",
+                f"see that /etc/config/network gives it to the interface on {one.device}",
+            )
 
 
 def announced_devices(state: HostState) -> tuple[str, ...]:
