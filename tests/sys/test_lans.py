@@ -19,6 +19,8 @@ from warren.model.key import SecretRef
 from warren.model.lan_words import Band, Dhcp, Security, Wifi
 from warren.model.network import Network
 from warren.model.state import Program
+from warren.sys import networkmanager
+from warren.sys import prepare as prepared
 from warren.sys.apply import down
 from warren.sys.errors import HostError
 from warren.sys.secret import fingerprints, read_secret
@@ -187,3 +189,14 @@ def test_hostapd_understands_what_is_written_for_it(here: Site, tmp_path: Path, 
 
     assert "configuration" not in said[0] and "nl80211" in said[0]
     assert "unknown configuration item 'no_such_word'" in said[1]
+
+
+def test_what_networkmanager_runs_is_named(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = "eth0:connected\neth2:disconnected\nport5:connected (externally)\nport7:unmanaged\nodd\\:name:connected\n"
+    assert networkmanager.parse(listed) == {"eth0", "eth2", "port5", "odd:name"}
+    monkeypatch.setattr(prepared, "managed", lambda run: networkmanager.parse(listed))
+
+    told = describe(here.prepare(network_of(here, bridge("port5", "port7")), "nyc").plan)
+
+    assert "? NetworkManager runs eth2, port5 as well, and undoes there what warren does" in told
+    assert "unmanaged-devices=interface-name:eth2;interface-name:port5\\n" in told

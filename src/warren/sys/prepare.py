@@ -26,6 +26,7 @@ from warren.sys.change import restorable
 from warren.sys.errors import HostError
 from warren.sys.lock import host_lock
 from warren.sys.machine import Machine
+from warren.sys.networkmanager import managed
 from warren.sys.observe import View, observe
 from warren.sys.privilege import require_net_admin
 from warren.sys.run import Run
@@ -113,6 +114,7 @@ def prepare(network: Network, lock: Lock, host: str, machine: Machine) -> Prepar
     observed = observe(view, machine.read)
     plan = make_plan(desired, observed, view.journal.applied, surroundings, restorable(view, desired, machine.read))
     taken = (*_ports_taken(desired, observed, view), *_lans_taken(desired, observed, surroundings))
+    taken += _lans_managed(ours, managed(machine.read) if any(lan.given for lan in ours.lans) else frozenset())
     return Prepared(desired, observed, surroundings, view, replace(plan, obstacles=(*taken, *plan.obstacles, *lost)))
 
 
@@ -203,6 +205,24 @@ def _lans_taken(desired: HostState, observed: HostState, surroundings: Surroundi
         )
         for one in surroundings.listeners
         if (one.proto, one.port) in wanted and not one.passing
+    )
+
+
+def _lans_managed(host: Host, devices: frozenset[str]) -> tuple[Obstacle, ...]:
+    """Name the LANs' devices that NetworkManager runs as well: what it does not know of a device it takes away."""
+    wanted = {device for lan in host.lans if lan.given for device in (lan.name, *lan.bridge)}
+    both = sorted(wanted & devices)
+    if not both:
+        return ()
+    names = ";".join(f"interface-name:{device}" for device in both)
+    return (
+        Obstacle(
+            f"NetworkManager runs {', '.join(both)} as well, and undoes there what warren does",
+            "Tell it to leave them alone, in a file of /etc/NetworkManager/conf.d/, and reload it.",
+            f"printf '[keyfile]\\nunmanaged-devices={names}\\n' > /etc/NetworkManager/conf.d/warren.conf; "
+            "systemctl reload NetworkManager",
+            blocks=False,
+        ),
     )
 
 
