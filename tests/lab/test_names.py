@@ -28,7 +28,7 @@ from warren.model.expect import Expect, Target
 from warren.model.network import Network
 from warren.model.place import Place, PlaceKind
 from warren.model.prefix import Address
-from warren.proto.dns.message import HTTPS, IN, read_answer, wire_name, write_query
+from warren.proto.dns.message import AAAA, HTTPS, IN, A, read_answer, wire_name, write_query
 from warren.sys.apply import down
 from warren.sys.machine import Machine
 from warren.sys.observe import observe
@@ -55,6 +55,7 @@ expect:
   - {from: home.lan, to: b.films.example, exit: cloud}
   - {from: home.lan, to: c.films.example, exit: cloud}
   - {from: home.lan, to: d.films.example, exit: cloud}
+  - {from: home.lan, to: e.films.example, exit: cloud}
   - {from: home.guests, to: www.bank.example, exit: home}
   - {from: home.guests, to: www.elsewhere.example, exit: cloud}
 lab: {place: {cloud: internet, home: internet}}
@@ -145,7 +146,8 @@ def _tried(scene: Scene) -> Iterator[tuple[str, object]]:
     # Whoever is asked, over either family, home answers; nobody out there hears a client ask.
     yield "another resolver", scene.ask(LAN, "b.films.example", "1.1.1.1") == frozenset(scene.known["b.films.example"])
     yield "another resolver 6", len(scene.ask(LAN, "b.films.example", "2606:4700:4700::1111"))
-    yield "by tcp", _by_tcp(scene, "b.films.example")
+    yield "by tcp", _by_tcp(scene, "e.films.example")
+    yield "told by tcp", scene.exits(LAN, "e.films.example")
     yield "redirected", scene.exits(LAN, "b.films.example")
     home = {str(one.ip) for one in lab.world.host_by_name["home"].attachment.addresses}
     yield "asked by home alone", scene.askers("b.films.example") <= home
@@ -227,18 +229,19 @@ def _until_over(lab: Lab, process: subprocess.Popen[str]) -> None:
 
 
 def _by_tcp(scene: Scene, name: str) -> int:
-    """Ask a foreign resolver by TCP; gives the number of addresses."""
-    query = write_query(9, wire_name(name), 1, IN, 0, signatures=False)
+    """Ask a foreign resolver by TCP, for both families; gives the number of addresses."""
+    queries = [write_query(9, wire_name(name), kind, IN, 0, signatures=False) for kind in (A, AAAA)]
     code = f"""
 import socket
 with socket.create_connection(("8.8.4.4", 53), 10) as s:
-    s.sendall(bytes.fromhex("{(len(query).to_bytes(2, "big") + query).hex()}"))
-    print(s.recv(4096)[2:].hex())
+    for query in {[(len(one).to_bytes(2, "big") + one).hex() for one in queries]}:
+        s.sendall(bytes.fromhex(query))
+        print(s.recv(4096)[2:].hex())
 """
     process = scene.lab.spaces.start(scene.space(LAN), (sys.executable, "-c", code), stdout=subprocess.PIPE)
     _until_over(scene.lab, process)
     assert process.stdout is not None
-    return len(read_answer(bytes.fromhex(process.stdout.read().strip())).addresses)
+    return sum(len(read_answer(bytes.fromhex(line)).addresses) for line in process.stdout.read().split())
 
 
 def test_nothing_is_known_before_it_was_asked_for(seen: dict[str, object]) -> None:
@@ -264,7 +267,8 @@ def test_addresses_in_https_records_are_not_told(seen: dict[str, object]) -> Non
 
 
 def test_whoever_is_asked_home_answers(seen: dict[str, object]) -> None:
-    assert seen["another resolver"] is True and seen["another resolver 6"] == 2 and seen["by tcp"] == 1
+    assert seen["another resolver"] is True and seen["another resolver 6"] == 2 and seen["by tcp"] == 2
+    assert seen["told by tcp"] == ["cloud"] * 2
     assert seen["redirected"] == ["cloud"] * 2
     assert seen["asked by home alone"] is True
 
