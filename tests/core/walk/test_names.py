@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.core.walk.scenes import FOUR, PUBLIC, SIX, Walked, from_place
 from warren.core.sets import fill
 from warren.core.verify import Kind, verify
 from warren.core.walk import FirewallGone, Walker, probe_of
-from warren.model.expect import Target
+from warren.model.expect import Expect, Target
 from warren.model.named_set import SetUse
 from warren.model.prefix import FAMILIES, Family
 from warren.model.trace import Note, Trace
@@ -75,3 +76,14 @@ def test_questions_to_other_resolvers_come_to_ours() -> None:
         trace = ONLY.trace(source, PUBLIC[family], family=family, proto="udp", port=53)
         assert (trace.exit, trace.at) == ("", "nyc") and trace.arrived
         assert trace.reply is not None and trace.reply.arrived
+
+
+def test_verify_says_that_a_name_must_have_been_asked_for() -> None:
+    expect = Expect(from_place("nyc.eth2"), Target(name="netflix.com"), exit="paris")
+    scene = ONLY.scene
+    network = replace(
+        ONLY.network, expects=(expect, replace(expect, target=Target(address=ip_address("1.1.1.1")), exit="nyc"))
+    )
+    told = [one.predicted for one in verify(network, ONLY.lock, scene.states, scene.surroundings, scene.world)][:3]
+
+    assert told == ["exits at paris, once it was asked for"] * 2 + ["exits at nyc"]

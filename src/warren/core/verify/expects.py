@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from warren.core.geo.domains import parents
 from warren.core.verify.verdict import Kind, Verdict, prediction
 from warren.core.walk import Fault, Probe, Walker, faults_of, probe_of, spot_of
 from warren.core.walk.course import OnHost, OnLan, Spot
@@ -61,7 +62,20 @@ def judge_expects(network: Network, lock: Lock, world: World, breaker: Breaker) 
             says = f"{expect.source_place} and {expect.target} have no family in common"
             yield _verdict(expect, None, None, says)
         for family in families:
-            yield judge_expect(expect, family, lock, world, breaker)
+            verdict = judge_expect(expect, family, lock, world, breaker)
+            asked = verdict.holds and not expect.blocked and _told_by_name(network, expect)
+            yield replace(verdict, predicted=f"{verdict.predicted}, once it was asked for") if asked else verdict
+
+
+def _told_by_name(network: Network, expect: Expect) -> bool:
+    """Say whether it is by its name that a portal there knows the target: then nobody does before it was asked for."""
+    above = frozenset(parents(expect.target.name))
+    return any(
+        not above.isdisjoint(network.named_domains(use.name))
+        for portal in network.portals
+        if portal.source.host == expect.source_place.host
+        for use in portal.uses
+    )
 
 
 def _judge_name(expect: Expect, breaker: Breaker) -> Verdict:
