@@ -216,6 +216,7 @@ def _tried(scene: Scene) -> Iterator[tuple[str, object]]:
     yield "strict without the tunnel", scene.told(Lookup(scene.space("strict"), "192.168.17.1", "news-12.example"), 2.0)
     hidden = ("news-11.example", "news-12.example")
     yield "who saw what the tunnel was for", {one for name in hidden for one in scene.seen_by(name)}
+    yield "where the tunnel goes", (bool(scene.own("cloud.example.net")), scene.seen_by("cloud.example.net"))
     scene.lab.apply(["home"])
     yield "fast, applied again", scene.ask("fast", "news-13.example")
     yield "plain, applied again", scene.ask("plain", "news-14.example")
@@ -286,6 +287,10 @@ def test_nothing_foreign_is_asked_past_a_tunnel_that_is_gone(seen: dict[str, obj
     assert seen["plain without the tunnel"] == set()
     assert seen["strict without the tunnel"] == set()
     assert seen["who saw what the tunnel was for"] == set()
+
+
+def test_where_a_tunnel_goes_is_asked_past_it(seen: dict[str, object]) -> None:
+    assert seen["where the tunnel goes"] == (True, {"home"})
 
 
 def test_it_comes_back(seen: dict[str, object]) -> None:

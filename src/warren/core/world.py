@@ -103,6 +103,7 @@ def surroundings_of(world: World, network: Network, host: str, backend: Backend 
         sysctls=tuple(_sysctls_of(links, lans)),
         backend=backend,
         listeners=(SSHD,),
+        resolvers=(RESOLVER,),
         names=world.names,
     )
 

@@ -96,6 +96,7 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
             ledger=view.register.ledger(network.name),
             secrets=prepare.secrets_of(network.by_name[host]),
             names=gateway_names(network, host),
+            services=machine.services,
         )
         desired = compile_host(network, lock, host, surroundings)
         # A resolvconf of this machine knows nothing of a host that has no more than a file.

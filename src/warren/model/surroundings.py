@@ -105,6 +105,7 @@ class Surroundings:
     missing_programs: tuple[str, ...] = ()  # of those warren runs, the ones that are not installed
     listeners: tuple[Listener, ...] = ()  # TCP that listens, and every UDP socket; those of lo left out
     names: tuple[tuple[str, tuple[Address, ...]], ...] = ()  # what names of gateways stand for, as far as known
+    resolvers: tuple[Address, ...] = ()  # whom the host asks for names by itself, loopback addresses left out
     stated: bool = False  # a stated worst case, not observed
 
     @cached_property

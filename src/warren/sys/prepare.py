@@ -105,6 +105,7 @@ def prepare(network: Network, lock: Lock, host: str, machine: Machine) -> Prepar
         ledger=given.ledger(network.name),
         secrets=secrets_of(ours),
         names=gateway_names(network, host),
+        services=machine.services,
         run=machine.read,
     )
     compiled = compile_host(network, lock, host, surroundings)

@@ -12,6 +12,7 @@ from warren.model.state import PROTOCOL, LanAddress, LanLink, LinkKind, Route, R
 from warren.model.surroundings import Ledger, Link, Surroundings
 from warren.sys import backend, foreign, ip, networkd, secret, sockets, sysctl
 from warren.sys.endpoints import look_up
+from warren.sys.resolvers import resolvers
 from warren.sys.run import Run, run
 
 _GLOBAL = ("net.ipv4.ip_forward", "net.ipv4.conf.all.src_valid_mark", "net.ipv6.conf.all.forwarding")
@@ -25,12 +26,13 @@ def survey(
     ledger: Ledger | None = None,
     secrets: Iterable[SecretRef] = (),
     names: Iterable[Endpoint] = (),
+    services: str = "",
     run: Run = run,
 ) -> Surroundings:
     """Read everything that is not ours; `ours` names warren's devices of this owner, `lan_…` what is ours on LANs.
 
     HostError if a program refuses. The ledger, the secrets' fingerprints and what the endpoints' `names` stand for
-    are carried along for compile.
+    are carried along for compile. `services` is where the files of services lie.
     """
     made = {*ours, *(link.name for link in lan_links if link.kind is not LinkKind.RAISED)}
     raised = {link.name for link in lan_links if link.kind is LinkKind.RAISED}
@@ -59,6 +61,7 @@ def survey(
         read_only_sysctls=not sysctl.writable("net.ipv4.ip_forward"),
         networkd_manages_foreign=networkd.manages_foreign(),
         listeners=sockets.listeners(run),
+        resolvers=resolvers(services),
         names=tuple((name.host, (ip_address(found.host),)) for name, found in look_up(names).items()),
     )
 

@@ -23,7 +23,7 @@ network: smart
 hub: cloud
 overlay: [10.77.0.0/24, "fd77:7:7::/64"]
 hosts:
-  cloud: {{endpoint: "198.51.100.7:51820", uplink: eth0, lans: {{eth9: {{address: 10.9.0.1/24}}}}}}
+  cloud: {{endpoint: "{endpoint}:51820", uplink: eth0, lans: {{eth9: {{address: 10.9.0.1/24}}}}}}
   tokyo: {{endpoint: "198.51.100.8:51820", uplink: eth0}}
   home:
     uplink: wan
@@ -36,16 +36,18 @@ expect:
 KEYS = {name: PublicKey("A" * 42 + letter + "=") for name, letter in (("cloud", "E"), ("tokyo", "I"), ("home", "M"))}
 
 
-def loaded(*portals: str, expects: str = "") -> tuple[Network, Lock]:
+def loaded(*portals: str, expects: str = "", endpoint: str = "198.51.100.7") -> tuple[Network, Lock]:
     """Make a network of portals as the file has them."""
-    text = FILE.format(portals="".join(f"  - {{{one}}}\n" for one in portals), expects=expects or "  []")
+    text = FILE.format(
+        portals="".join(f"  - {{{one}}}\n" for one in portals), expects=expects or "  []", endpoint=endpoint
+    )
     found = load(text.encode(), None, "smart.yaml", make_key=lambda name: KEYS[name])
     assert found.network is not None and found.lock is not None, found.text()
     return found.network, found.lock
 
 
-def compiled(*portals: str) -> dict[str, HostState]:
-    network, lock = loaded(*portals)
+def compiled(*portals: str, endpoint: str = "198.51.100.7") -> dict[str, HostState]:
+    network, lock = loaded(*portals, endpoint=endpoint)
     world = place_world(network, lock)
     return compile_network(
         network, lock, {one.name: surroundings_of(world, network, one.name) for one in network.hosts}
@@ -216,3 +218,26 @@ def test_an_upstream_in_dnsmasqs_words() -> None:
 
 def test_programs_are_known_by_name() -> None:
     assert Program.RESOLVER.value == "warren-dns" and len(Program.RESOLVER.value) < 16  # as /proc tells it
+
+
+@pytest.mark.parametrize(
+    ("dns", "asked"),
+    [
+        ("exit", "server=/cloud.example.net/9.9.9.9@wan"),
+        ("{domestic: 223.5.5.5, trusted: exit, domestic_set: 45.12.0.0/14}", "server=/cloud.example.net/223.5.5.5@wan"),
+    ],
+)
+def test_the_names_of_endpoints_are_not_asked_through_the_tunnels_that_they_are_for(dns: str, asked: str) -> None:
+    home = compiled(f"from: home, exit: cloud, dns: {dns}", endpoint="cloud.example.net")["home"]
+    address = asked.rpartition("/")[2].partition("@")[0]
+
+    assert asked in servers(home, "own-names")
+    assert {str(rule.destination) for rule in home.rules if rule.oif == "wan"} == {f"{address}/32"}
+    guard = next(chain for table in home.tables for chain in table.chains if chain.name == "own_guard_1")
+    assert sum("asked directly" in rule.comment for rule in guard.rules) == 2
+
+
+def test_other_lans_ask_for_endpoints_like_for_anything() -> None:
+    home = compiled("from: home.lan, exit: cloud, dns: 9.9.9.9", endpoint="cloud.example.net")["home"]
+
+    assert servers(home, "lan-lan") == ["server=9.9.9.9@smart-cloud"]

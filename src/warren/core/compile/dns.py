@@ -11,7 +11,7 @@ then a rule leads what is sent to the resolver's port into the portal's own tabl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from zlib import crc32
 
 from warren.core.compile.failover import table_of
@@ -19,7 +19,7 @@ from warren.core.compile.here import Here
 from warren.core.compile.portals import ways_of
 from warren.core.dns_config import Asked, DnsConfig, write_config
 from warren.core.resolving import Record, Resolving, Upstream
-from warren.model.dns import Dns, Privacy, Resolver
+from warren.model.dns import Dns, Privacy, Resolver, Transport
 from warren.model.named_set import SetUse
 from warren.model.network import Way
 from warren.model.place import PlaceKind
@@ -49,6 +49,8 @@ def resolving_for(here: Here, lan: str, records: tuple[Record, ...]) -> Resolvin
             upstreams = tuple(Upstream(address) for address in _exit_addresses(here, way))
         else:
             upstreams = tuple(Upstream(one.address, _by(here, way, one), one.port) for one in dns.trusted)
+        if not lan:
+            upstreams += tuple(_for_endpoints(here, way))
         return Resolving(upstreams, in_order=dns.at_exit, records=records)
     return None
 
@@ -84,11 +86,35 @@ def judge_address(here: Here, lan: str) -> IPv4Address:
     return IPv4Address(JUDGES + (here.ledger.slot << 16) + at)
 
 
-def domestic_by_uplink(here: Here, way: Way, family: Family) -> Iterator[tuple[Prefix, int]]:
-    """List the domestic resolvers of a portal, with their ports: the host's own questions to them leave directly."""
-    for one in _dns(way).domestic if way.portal.dns is not None else ():
-        if one.address.version == family:
-            yield host_prefix(one.address), one.port
+def by_uplink(here: Here, way: Way, family: Family) -> Iterator[tuple[Prefix, int]]:
+    """List the resolvers, with their ports, that are asked directly although the host's own traffic is not."""
+    directly = [(one.address, one.port) for one in _dns(way).domestic] if way.portal.dns is not None else []
+    directly += [(one.address, one.port) for one in _for_endpoints(here, way)] if way.portal.dns is not None else []
+    for address, port in dict.fromkeys(directly):
+        if address.version == family:
+            yield host_prefix(address), port
+
+
+def _for_endpoints(here: Here, way: Way) -> Iterator[Upstream]:
+    """Have the names of endpoints asked directly: through a tunnel that is down, nobody could learn where it goes.
+
+    The domestic side is asked, or else whoever the host asked before.
+    """
+    endpoints = (peer.endpoint.host for peer in here.peers if peer.endpoint is not None)
+    names = tuple(dict.fromkeys(host for host in endpoints if not _is_address(host)))
+    plain = [one for one in _dns(way).domestic if one.transport is Transport.PLAIN]
+    asked = [(one.address, one.port) for one in plain] or [(address, 53) for address in here.surroundings.resolvers]
+    for address, port in asked if names else ():
+        if address.version in here.usable and not _is_near(here, address):
+            yield Upstream(address, here.host.uplink, port, names)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def led_by_port(here: Here, family: Family) -> Iterator[tuple[Prefix, int, int]]:

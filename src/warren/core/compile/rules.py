@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from warren.core.compile.dns import domestic_by_uplink, led_by_port
+from warren.core.compile.dns import by_uplink, led_by_port
 from warren.core.compile.failover import mark_of, table_of
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import Step, exit_table, mac_mark
@@ -144,7 +144,7 @@ def _resolving(here: Here, family: Family, rule: _Maker) -> Iterator[Rule]:
     """Rules for the host's own questions to resolvers: those of `dns:`, by which way they are asked (`compile.dns`)."""
     for way in here.entering if family in here.carried else ():
         if way.portal.source.kind is PlaceKind.HOST and family in way.portal.families:
-            for resolver, port in domestic_by_uplink(here, way, family):
+            for resolver, port in by_uplink(here, way, family):
                 for proto in ("udp", "tcp"):
                     uplink = here.host.uplink
                     yield rule(Step.MARKS, oif=uplink, destination=resolver, ipproto=proto, dport=port)

@@ -85,8 +85,13 @@ def _in_file(config: DnsConfig, tools: Tools) -> bool:
     return tools.no_dns and any(server.is_loopback for server in config.servers)
 
 
+def kept_before(device: str) -> str:
+    """Name the file that keeps what stood in resolv.conf before a device's resolver did."""
+    return f"resolv.conf.{device}"
+
+
 def _kept(config: DnsConfig, tools: Tools) -> str:
-    return f"{tools.directory}/resolv.conf.{config.device}"
+    return f"{tools.directory}/{kept_before(config.device)}"
 
 
 def forget_flows(flows: ForgetFlows) -> Iterator[Command]:

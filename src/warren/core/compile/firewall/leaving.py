@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from warren.core.compile.dns import asking, domestic_by_uplink
+from warren.core.compile.dns import asking, by_uplink
 from warren.core.compile.failover import mark_of
 from warren.core.compile.firewall.exempt import exempt_source
 from warren.core.compile.firewall.forward import exit_sources
@@ -189,10 +189,10 @@ def _own_guard(here: Here, way: Way) -> Iterator[NftRule]:
         around = on_link + tuple(prefix for prefix in way.portal.exceptions if prefix.version == family)
         if around:
             yield rule(to(family, around), Return(), why="on the uplink's own link, or excepted")
-        for resolver, port in domestic_by_uplink(here, way, family):
+        for resolver, port in by_uplink(here, way, family):
             for proto in ("udp", "tcp"):
                 asked = to(family, (resolver,)), Port(proto, "dport", (port,))
-                yield rule(*asked, Return(), why="a domestic resolver, asked directly")
+                yield rule(*asked, Return(), why="a resolver that is asked directly")
         client, server = (68, 67) if family is Family.IPV4 else (546, 547)
         yield rule(Port("udp", "sport", (client,)), Port("udp", "dport", (server,)), Return(), why="DHCP")
     yield rule(Icmp6Type(NEIGHBOUR_DISCOVERY), Return())
