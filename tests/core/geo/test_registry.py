@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import collapse_addresses, ip_address, ip_network, summarize_address_range
+from ipaddress import IPv4Address, collapse_addresses, ip_address, ip_network, summarize_address_range
 from itertools import pairwise
 from random import Random
 
@@ -22,7 +22,7 @@ from warren.core.geo.registry import (
 )
 from warren.core.geo.special import SPECIAL
 from warren.model.named_set import ListKind
-from warren.model.prefix import FAMILIES, Family
+from warren.model.prefix import FAMILIES, Family, prefixes_of, span_of, subtract
 
 ROWS = """\
 apnic|*|asn|*|1|summary
@@ -152,6 +152,23 @@ def test_the_forms_in_which_lists_come() -> None:
         "2001:250::/31",
     ]
     assert found.odd == ((9, "not a prefix"), (11, "300.1.1.1/8")) and found.entries == 7
+
+
+def test_routes_for_windows_and_what_looks_like_a_prefix() -> None:
+    found = read_list(
+        b"route add 9.0.1.0 mask 255.255.255.0 %gw% metric 5\n9.0.3.77/24\n9.0.4.01\n9.0.5.0/33\n9.0.6.256\n"
+    )
+
+    assert [str(prefix) for prefix in found.prefixes] == ["9.0.1.0/24", "9.0.3.0/24"]
+    assert [number for number, _ in found.odd] == [3, 4, 5]
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 32))
+def test_plain_lines_read_by_hand_are_what_the_standard_library_reads(address: IPv4Address, length: int) -> None:
+    plain = read_list(f"{address}/{length}\n".encode()).prefixes
+
+    spans = subtract([span_of(ip_network(f"{address}/{length}", strict=False))], SPECIAL[Family.IPV4])
+    assert list(plain) == list(prefixes_of(spans, Family.IPV4))
 
 
 @given(st.binary(max_size=300))

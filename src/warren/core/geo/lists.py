@@ -3,6 +3,7 @@
     192.0.2.0/24        a prefix, or an address alone          most lists, FireHOL's netsets
     192.0.2.0-192.0.2.9 a range, both ends in it               iprange, ipset
     route 192.0.2.0 255.255.255.0 net_gateway 5                chnroutes for OpenVPN
+    route add 192.0.2.0 mask 255.255.255.0 …                   chnroutes for Windows
     add 192.0.2.0/24    `ip -batch`, `ipset restore`           also `add NAME 192.0.2.0/24`
 
 What follows `#` or `;` is a comment.
@@ -23,6 +24,8 @@ MOST_BYTES = 16 << 20
 MOST_PREFIXES = 500_000  # the kernel holds them all in memory
 MOST_ODD = 5  # lines not understood that are told
 _COMMENT = re.compile(r"[#;].*")
+_PLAIN = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})(?:/([0-9]{1,2}))?")
+_OCTETS = {str(number): number for number in range(256)}
 _ADDRESS_LIKE = re.compile(r"[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*(/[0-9.]+)?")
 
 
@@ -96,18 +99,36 @@ def read_list(data: bytes) -> PrefixList:
 
 
 def _entry(text: str) -> tuple[Family, Span] | None:
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        return _plain(*plain.groups("32"))
     words = text.split()
     first, dash, last = text.partition("-")
     try:
         if dash and len(words) <= 3:
             return _range(first.strip(), last.strip())
-        if words[0] == "route" and len(words) >= 3:
+        if words[:2] == ["route", "add"] and words[3:4] == ["mask"] and len(words) >= 5:
+            prefix = ip_network(f"{words[2]}/{words[4]}", strict=False)
+        elif words[0] == "route" and len(words) >= 3:
             prefix = ip_network(f"{words[1]}/{words[2]}", strict=False)
         else:
             prefix = ip_network(next(word for word in words if _ADDRESS_LIKE.fullmatch(word)), strict=False)
     except (ValueError, StopIteration):
         return None
     return family_of(prefix), span_of(prefix)
+
+
+def _plain(one: str, two: str, three: str, four: str, length: str) -> tuple[Family, Span] | None:
+    """Read what most lines of most lists are by hand: `ipaddress` takes ten times as long."""
+    try:
+        address = _OCTETS[one] << 24 | _OCTETS[two] << 16 | _OCTETS[three] << 8 | _OCTETS[four]
+    except KeyError:
+        return None
+    if int(length) > 32:
+        return None
+    size = 1 << (32 - int(length))
+    first = address & -size
+    return Family.IPV4, (first, first + size - 1)
 
 
 def _range(first: str, last: str) -> tuple[Family, Span] | None:
