@@ -53,9 +53,13 @@ FORWARDING = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path, "nyc", "paris", "client") as made:
-        inet = made["inet"]
-        subprocess.run(inet.argv("nft", "-f", "-"), input=COUNT, text=True, check=True)
+        count(made["inet"])
         yield made
+
+
+def count(inet: Box) -> None:
+    """Begin to count what nyc and paris send to the internet."""
+    subprocess.run(inet.argv("nft", "-f", "-"), input=COUNT, text=True, check=True)
 
 
 def put_in_place(box: Box, root: Path) -> None:
@@ -82,10 +86,10 @@ def seen(here: Site) -> dict[str, int]:
 
 
 @contextmanager
-def sending(here: Site) -> Iterator[None]:
-    """Have the client send to the internet, in both families, as fast as anybody does."""
+def sending(here: Site, every: float = 0.02) -> Iterator[None]:
+    """Have the client send to the internet, in both families, every so many seconds."""
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    senders = [here["client"].popen("ping", "-i", "0.02", to, **silent) for to in ANYWHERE]
+    senders = [here["client"].popen("ping", "-i", str(every), to, **silent) for to in ANYWHERE]
     try:
         yield
     finally:

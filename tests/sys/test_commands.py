@@ -231,6 +231,12 @@ def test_at_boot_before_names_can_be_looked_up(desk: Desk) -> None:
     desk.warren("nyc", "apply", "--at-boot")
     assert "192.0.2.20:51820" in nyc.sh("wg show all endpoints")
 
+    # A name server that only the tunnel leads to is no help when the tunnel is to be made.
+    nyc.sh("sed -i '/paris.example/d' /etc/hosts; ip link del portals-paris")
+    told = desk.warren("nyc", "apply", "--at-boot", status=1).stderr
+    assert "paris is dialled at 192.0.2.20, where it was last" in told
+    assert "192.0.2.20:51820" in nyc.sh("wg show all endpoints")
+
 
 def test_down_of_what_is_not_there_says_what_is(desk: Desk) -> None:
     nothing = desk.warren("nyc", "down", "nope.yaml", status=1).stderr

@@ -55,7 +55,8 @@ start() {{
 }}
 
 stop() {{
-    start-stop-daemon --stop --quiet --oknodo --pidfile "$pidfile" --exec {program}
+    # Once all is up nobody has this number any more, or somebody else has.
+    pid=$(cat "$pidfile" 2>/dev/null) && grep -qF -e --at-boot "/proc/$pid/cmdline" 2>/dev/null && kill "$pid"
     rm -f "$pidfile"
     return 0
 }}
