@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,7 @@ from warren.model.key import SecretRef
 from warren.model.lan_words import Band, Dhcp, Security, Wifi
 from warren.model.network import Network
 from warren.model.state import Program
-from warren.sys import networkmanager
-from warren.sys import prepare as prepared
+from warren.sys import networkmanager, rivals
 from warren.sys.apply import down
 from warren.sys.errors import HostError
 from warren.sys.secret import fingerprints, read_secret
@@ -194,9 +194,27 @@ def test_hostapd_understands_what_is_written_for_it(here: Site, tmp_path: Path, 
 def test_what_networkmanager_runs_is_named(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = "eth0:connected\neth2:disconnected\nport5:connected (externally)\nport7:unmanaged\nodd\\:name:connected\n"
     assert networkmanager.parse(listed) == {"eth0", "eth2", "port5", "odd:name"}
-    monkeypatch.setattr(prepared, "managed", lambda run: networkmanager.parse(listed))
+    monkeypatch.setattr(rivals, "managed", lambda run: networkmanager.parse(listed))
 
     told = describe(here.prepare(network_of(here, bridge("port5", "port7")), "nyc").plan)
 
     assert "? NetworkManager runs eth2, port5 as well, and undoes there what warren does" in told
     assert "unmanaged-devices=interface-name:eth2;interface-name:port5\\n" in told
+
+
+def test_an_avahi_that_runs_already_is_named(here: Site, tmp_path: Path) -> None:
+    """It runs once on a machine, and Debian starts it when it is installed."""
+    nyc = here["nyc"]
+    config = tmp_path / "avahi.conf"
+    config.write_text("[server]\nenable-dbus=no\nallow-interfaces=eth0\n[publish]\ndisable-publishing=yes\n")
+    network = here.network(lans=(Lan("eth2", (ip_interface("192.168.21.1/24"),)), bridge("port5")), reflect=("mdns",))
+    theirs = nyc.popen("avahi-daemon", f"--file={config}", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: nyc.ok("ss -Hlnu sport = :5353 | grep -q ."))
+        told = describe(here.prepare(network, "nyc").plan)
+    finally:
+        theirs.terminate()
+        theirs.wait()
+
+    assert "? avahi-daemon runs on this machine already" in told
+    assert "avahi-daemon runs" not in describe(here.prepare(network, "nyc").plan)

@@ -26,9 +26,9 @@ from warren.sys.change import restorable
 from warren.sys.errors import HostError
 from warren.sys.lock import host_lock
 from warren.sys.machine import Machine
-from warren.sys.networkmanager import managed
 from warren.sys.observe import View, observe
 from warren.sys.privilege import require_net_admin
+from warren.sys.rivals import rivals
 from warren.sys.run import Run
 from warren.sys.secret import read_secrets
 from warren.sys.survey import survey
@@ -114,8 +114,7 @@ def prepare(network: Network, lock: Lock, host: str, machine: Machine) -> Prepar
     view = replace(view, desired=desired)
     observed = observe(view, machine.read)
     plan = make_plan(desired, observed, view.journal.applied, surroundings, restorable(view, desired, machine.read))
-    taken = (*_ports_taken(desired, observed, view), *_lans_taken(desired, observed, surroundings))
-    taken += _lans_managed(ours, managed(machine.read) if any(lan.given for lan in ours.lans) else frozenset())
+    taken = (*_ports_taken(desired, observed, view), *rivals(ours, desired, observed, surroundings, machine.read))
     return Prepared(desired, observed, surroundings, view, replace(plan, obstacles=(*taken, *plan.obstacles, *lost)))
 
 
@@ -188,42 +187,6 @@ def _ports_taken(desired: HostState, observed: HostState, view: View) -> tuple[O
         )
         for each in wanted
         if each.listen_port in in_use
-    )
-
-
-def _lans_taken(desired: HostState, observed: HostState, surroundings: Surroundings) -> tuple[Obstacle, ...]:
-    """Name who listens already where the program of a LAN is to: on every address, perhaps, and so on this LAN's."""
-    if any(service.name.startswith("lan-") for service in observed.services):
-        return ()  # who listens is ours
-    new = ", ".join(one.name.removeprefix("lan-") for one in desired.services if one.name.startswith("lan-"))
-    wanted = {("tcp", 53), ("udp", 53), ("udp", 67)} if new else set()
-    return tuple(
-        Obstacle(
-            f"{one} listens already where the program that serves {new} is to listen too",
-            "If it listens on every address of this machine, bind it to its own devices, or end it.",
-            f"ss -lnp sport = :{one.port}",
-            blocks=False,
-        )
-        for one in surroundings.listeners
-        if (one.proto, one.port) in wanted and not one.passing
-    )
-
-
-def _lans_managed(host: Host, devices: frozenset[str]) -> tuple[Obstacle, ...]:
-    """Name the LANs' devices that NetworkManager runs as well: what it does not know of a device it takes away."""
-    wanted = {device for lan in host.lans if lan.given for device in (lan.name, *lan.bridge)}
-    both = sorted(wanted & devices)
-    if not both:
-        return ()
-    names = ";".join(f"interface-name:{device}" for device in both)
-    return (
-        Obstacle(
-            f"NetworkManager runs {', '.join(both)} as well, and undoes there what warren does",
-            "Tell it to leave them alone, in a file of /etc/NetworkManager/conf.d/, and reload it.",
-            f"printf '[keyfile]\\nunmanaged-devices={names}\\n' > /etc/NetworkManager/conf.d/warren.conf; "
-            "systemctl reload NetworkManager",
-            blocks=False,
-        ),
     )
 
 
