@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -20,7 +21,9 @@ from warren.core.walk.scene import Scene
 from warren.core.world import place_world, surroundings_of
 from warren.model.change import AddRoute, DropRoute
 from warren.model.choice import DIRECT
-from warren.model.portal import IfDown
+from warren.model.expect import Down, Expect, Target
+from warren.model.place import Place, PlaceKind
+from warren.model.portal import IfDown, Nat, Portal
 from warren.model.prefix import FAMILIES, Family
 from warren.model.state import HostState, Route, RouteKind
 
@@ -130,6 +133,55 @@ def test_an_exit_that_cannot_be_asked_through_is_found() -> None:
     verdicts = verify(FAILOVER, FAILOVER_LOCK, {**scene.states, "berlin": deaf}, scene.surroundings, scene.world)
 
     assert [one for one in verdicts if one.kind == "health" and not one.holds]
+
+
+ONE = "192.168.66.9/32"
+KINDS = {
+    "kept": {"nat": Nat.AUTO},
+    "rewritten": {"nat": Nat.SNAT},
+    "routed": {"nat": Nat.ROUTED},
+    "one machine, directly at last": {
+        "source": "192.168.66.9/32",
+        "families": (Family.IPV4,),
+        "if_down": IfDown.DIRECT,
+    },
+    "one machine, routed": {"source": ONE, "families": (Family.IPV4,), "nat": Nat.ROUTED},
+    "a MAC, directly at last": {"mac": "02:00:5e:00:00:77", "if_down": IfDown.DIRECT},
+    "some leaves at home": {"exceptions": (ip_network("192.0.2.0/24"), ip_network("2001:db8:ff::/48"))},
+    "beside a chain": {},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_portal_is_proved(kind: str) -> None:
+    """Each exit by itself, with any one thing broken; that it can be watched; and that the next one is taken."""
+    more = dict(KINDS[kind])
+    place = Place(PlaceKind.LAN, "berlin", "lan")
+    if "source" in more:
+        place = Place(PlaceKind.PREFIX, "berlin", "lan", ip_network(str(more.pop("source"))))
+    elif "mac" in more:
+        place = Place(PlaceKind.MAC, "berlin", "lan", mac=str(more.pop("mac")))
+    spare = replace(FAILOVER.portals[0], source=place, health=(), **more)  # type: ignore[arg-type]
+    guests = Place(PlaceKind.LAN, "berlin", "guests")
+    others = (Portal(guests, "tokyo", via=("nyc",)),) if kind == "beside a chain" else ()
+    told = Expect(place, Target(address=ip_address("1.1.1.1")))
+    dead = (Down("nyc"), Down("tokyo"))
+    at_last: dict[str, object] = {"exit": "berlin"} if more.get("if_down") is IfDown.DIRECT else {"blocked": True}
+    expects = (
+        replace(told, exit="nyc"),
+        replace(told, exit="tokyo", down=dead[:1]),
+        replace(told, exit="nyc", down=dead[1:]),
+        replace(told, down=dead, **at_last),  # type: ignore[arg-type]
+    )
+    network = replace(FAILOVER, portals=(spare, *others), expects=expects)
+    lock = lock_of(network)
+    world = place_world(network, lock)
+    around = {node.name: surroundings_of(world, network, node.name) for node in world.machines}
+
+    verdicts = verify(network, lock, compile_network(network, lock, around), around, world)
+
+    assert [f"{one.claim} {one.faults}: {one.says}" for one in verdicts if not one.holds] == []
+    assert sum(one.kind == "leak" for one in verdicts) >= 3 and any(one.kind == "health" for one in verdicts)
 
 
 def test_one_more_exit_moves_nobody() -> None:
