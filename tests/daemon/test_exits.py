@@ -103,10 +103,13 @@ def test_whoever_flaps_is_not_taken_again() -> None:
 
 
 def test_while_nobody_answers_what_was_in_use_stays() -> None:
-    run = Run(([100, 400], [100, 400]))
-    run.until(400)
+    run = Run(([100, 100], [100, 100]))
+    run.until(150)
 
     assert run.switches == []
+    assert not run.exits.judge(150).answered
+    run.until(250)
+    assert run.exits.judge(250).answered
 
 
 def test_after_a_time_without_any_what_was_in_use_is_taken_again() -> None:

@@ -54,10 +54,14 @@ class _Exit:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The exit in use by its rank, or DIRECT; and those whose flows are to be ended now, because they are dead."""
+    """The exit in use by its rank, or DIRECT; and those whose flows are to be ended now, because they are dead.
+
+    `answered` is False while no exit answers at all, and what is in use is so for want of a better one.
+    """
 
     in_use: int
     ended: tuple[int, ...] = ()
+    answered: bool = True
 
 
 class Exits:
@@ -100,7 +104,7 @@ class Exits:
         dead = {rank for rank, each in enumerate(self._exits) if rank != self.in_use and each.dead(now)}
         ended = tuple(sorted(dead - self._ended))
         self._ended = dead
-        return Judgement(self.in_use, ended)
+        return Judgement(self.in_use, ended, not all(each.dead(now) for each in self._exits))
 
     def wait(self, now: float) -> float:
         """Give the seconds until somebody is to be asked or judged again."""

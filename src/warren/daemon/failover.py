@@ -30,6 +30,7 @@ class _Watched:
     choice: Choice
     judge: Exits
     answered: dict[int, int] = field(default_factory=dict)
+    silent: bool = False  # no exit answers, and that was told
 
 
 class Failover(Duty):
@@ -159,6 +160,9 @@ class Failover(Duty):
                 self._say_chosen(one.choice, before, judged.in_use)
         except HostError as error:
             self.say("trouble", one.choice.portal, str(error))
+        if judged.answered is one.silent:
+            one.silent = not judged.answered
+            self._say_silent(one)
         return judged.ended
 
     def _assert(self, one: _Watched) -> None:
@@ -183,6 +187,15 @@ class Failover(Duty):
             self.say(
                 "ended", choice.portal, f"{ended} {choice.family.word} flows by {exit_.host}, which is dead, ended"
             )
+
+    def _say_silent(self, one: _Watched) -> None:
+        """Tell when no exit answers any more, and when one does again."""
+        hosts, rank = [each.host for each in one.choice.exits], one.judge.in_use
+        if one.silent:
+            stays = "leaves directly" if rank == DIRECT else f"stays with {hosts[rank]}"
+            self.say("silent", one.choice.portal, f"no exit answers: {one.choice.family.word} {stays}")
+        else:
+            self.say("answers", one.choice.portal, f"{' or '.join(hosts)} answers again for {one.choice.family.word}")
 
     def _say_chosen(self, choice: Choice, before: int, now: int) -> None:
         was, is_ = (f"by {choice.exits[at].host}" if at != DIRECT else "directly" for at in (before, now))
