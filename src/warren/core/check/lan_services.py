@@ -9,6 +9,7 @@ from warren.core.leases import leased_subnet, pool
 from warren.model.diagnostic import Diagnostic
 from warren.model.host import Host, Lan
 from warren.model.lan_words import Band
+from warren.model.place import PlaceKind
 from warren.model.prefix import Address
 
 # Where 2.4 GHz ends with channel 11 (47 CFR 15.247 and what follows it); the kernel knows the rest by itself.
@@ -157,4 +158,23 @@ def reflected(subject: Subject) -> Iterator[Diagnostic]:
             yield finding("W218", subject.host_spot(host, "reflect"), says, "Take `reflect:` out.")
 
 
-CHECKS: tuple[Check, ...] = (leases, fixed, advertisements, channels, devices, reflected)
+def names_of_parts(subject: Subject) -> Iterator[Diagnostic]:
+    """Who is led away and asks the LAN's resolver is known by his questions where the LAN's own leave."""
+    whole = {
+        (portal.source.host, portal.source.lan, portal.exits)
+        for portal in subject.network.portals
+        if portal.source.kind is PlaceKind.LAN
+    }
+    served = {(host.name, lan.name) for host, lan, _ in _lans(subject) if lan.dhcp or lan.ra}
+    for portal in subject.network.portals:
+        source = portal.source
+        if source.kind not in (PlaceKind.MAC, PlaceKind.PREFIX) or portal.delegated:
+            continue
+        if (source.host, source.lan) in served and (source.host, source.lan, portal.exits) not in whole:
+            lan = f"`{source.host}.{source.lan}`"
+            says = f"`{source}` asks the resolver of {lan}, whose questions do not leave at `{portal.exit}`."
+            hint = "Give it a LAN of its own, or the whole LAN a portal by that exit."
+            yield finding("W209", subject.portal_spot(portal, "from"), says, hint)
+
+
+CHECKS: tuple[Check, ...] = (leases, fixed, advertisements, channels, devices, reflected, names_of_parts)

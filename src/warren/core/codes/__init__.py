@@ -53,7 +53,7 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     (_codes(185, 194), "Destinations by name"),
     (_codes(195, 204), "Names resolved"),
     (_codes(225, 229), "Several exits"),
-    ("W21", "Services on LANs"),
+    (_codes(205, 219), "Services on LANs"),
 )
 
 CODES: dict[str, Code] = dict(

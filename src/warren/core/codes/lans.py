@@ -5,6 +5,16 @@ from __future__ import annotations
 from warren.core.codes.code import ERROR, WARNING, Code
 
 CODES: dict[str, Code] = {
+    "W209": Code(
+        WARNING,
+        "a portal whose names are asked for elsewhere",
+        "Machines of a LAN that warren serves ask the LAN's one resolver. A portal of a part of it leads their packets "
+        "away, but not what the resolver asks for them.",
+        "lans: {eth2: {address: 192.168.21.1/24, dhcp: true}}\n# … and\nportals: [{from: "
+        "nyc.eth2.02:00:5e:00:00:32, exit: paris}]",
+        "Give these machines a LAN of their own, or the whole LAN a portal by the same exit. A machine that is told "
+        "another resolver (one out there) asks it through its portal.",
+    ),
     "W210": Code(
         ERROR,
         "leases that do not fit the LAN",
