@@ -24,6 +24,7 @@ from warren.core.compile.firewall.sets import (
     MARK_UPLINK,
     SAVE_UPLINK,
     came_by,
+    leaves_by,
     near,
     rule,
     source,
@@ -141,7 +142,8 @@ def exempt_source(here: Here) -> Iterator[NftRule]:
         for family in here.carried:
             address = here.locked.address(family)
             if address is not None:
-                yield rule(LENT, source(family, (host_prefix(address),)), Masquerade(), why="exempted: leaves directly")
+                own = source(family, (host_prefix(address),))
+                yield rule(leaves_by(here.host.uplink), LENT, own, Masquerade(), why="exempted: leaves directly")
 
 
 def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
