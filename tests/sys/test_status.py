@@ -53,5 +53,6 @@ def test_a_networks_states(desk: Desk) -> None:
     here.restart("nyc")
     assert "not here; what was confirmed comes back" in desk.warren("nyc", "status", status=1).stdout
     desk.file.with_name("nyc.key").rename(desk.file.with_name("away"))
-    desk.warren("nyc", "apply", "--at-boot", status=1)
+    told = json.loads(desk.warren("nyc", "apply", "--at-boot", "--json", status=1).stdout)
+    assert told["error"]["says"].startswith("portals: ") and told["error"]["remedy"] == "Up: nothing."
     assert json.loads(desk.warren("nyc", "status", "--json", status=1).stdout)["owners"][0]["state"] == "guarded"

@@ -27,33 +27,34 @@ def bring_back(retry: bool, as_json: bool) -> int:
 
     def tell(boot: Boot) -> None:
         """Say what is new: the same twice a minute would fill a log."""
-        said = _said(boot)
+        said = _said(boot, retry)
         for line in said if not as_json else ():
             if line not in before:
                 show(line, sys.stderr if line.startswith("warning: ") else None)
         before[:] = said
 
     boot = at_boot(machine, tell=tell, wait=time.sleep if retry else None)
-    if as_json:
-        from warren.cli.apply import applied_json
-        from warren.cli.view_json import print_json
-
-        print_json([applied_json("", owner, applied) for owner, applied in boot.applied.items()])
     if boot.failed:
         raise HostError(
             "\n".join(f"{owner}: {why}" for owner, why in boot.failed.items()),
             f"Up: {', '.join(boot.applied) or 'nothing'}.",
         )
-    if not as_json:
+    if as_json:
+        from warren.cli.apply import applied_json
+        from warren.cli.view_json import print_json
+
+        print_json([applied_json("", owner, applied) for owner, applied in boot.applied.items()])
+    else:
         _say_files(boot)
     return 0 if boot.whole else 1
 
 
-def _said(boot: Boot) -> list[str]:
+def _said(boot: Boot, retry: bool) -> list[str]:
+    """Say what a try came to; what it failed of only where it is not the last one, which ends with that."""
     from warren.cli.view import count, paint
 
     lines = [f"warning: {missed}" for applied in boot.applied.values() for missed in applied.missed]
-    lines += [f"warning: {owner} is not up yet: {' '.join(why.split())}" for owner, why in boot.failed.items()]
+    lines += [f"warning: {owner} is not up yet: {' '.join(why.split())}" for owner, why in boot.failed.items() if retry]
     for owner, applied in boot.applied.items():
         made = f"{count(len(applied.items), 'change')} made, and seen to be there" if applied.items else "nothing to do"
         lines.append(f"{owner}: {paint(made, 'bold', 'green') if applied.items else made}")
