@@ -14,10 +14,11 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from warren.proto.dns.job import Send
 from warren.proto.dns.judge import Judge, set_of
 from warren.proto.dns.message import wire_name
 from warren.proto.dns.policy import Policy, Side, Upstream
-from warren.proto.dns.resolver import Resolver, Send
+from warren.proto.dns.resolver import Resolver
 
 HOME = ("45.12.0.0/14", "2620:100::/32")
 AT_HOME, ABROAD = "45.12.0.7", "93.184.216.34"

@@ -26,6 +26,7 @@ def fill(network: Network, read: ReadSet | None) -> Network:
     """Put the contents of every set that a portal names into the network, each read once."""
     files = {f"list:{one.name}": one for one in network.lists}
     names = dict.fromkeys(use.name for portal in network.portals for use in (*portal.uses, *_of_dns(portal)))
+    names |= dict.fromkeys(name for portal in network.portals if portal.dns is not None for name in portal.dns.lists)
     if not names:
         return network
     filled = replace(network, named=tuple(_read(name, files.get(name), read) for name in names))

@@ -16,10 +16,11 @@ from typing import Any, NoReturn
 from warren.core.dns_config import DnsConfig
 from warren.daemon.dns_streams import Stream
 from warren.model.dns import Transport
+from warren.proto.dns.job import Send
 from warren.proto.dns.judge import Judge, set_of
 from warren.proto.dns.message import wire_name
 from warren.proto.dns.policy import Policy, Side, Upstream
-from warren.proto.dns.resolver import Resolver, Send
+from warren.proto.dns.resolver import Resolver
 from warren.sys.dns_socket import Target, be_called, become, listen_at, open_socket
 
 PROGRAM = "warren-dns"

@@ -60,7 +60,8 @@ class Dns:
 
     `at_exit`: the exit's own resolver is the trusted one. Where there are `domestic` resolvers, answers are judged: one
     of theirs counts if its addresses are in `domestic_set` (empty: what the portal excepts). Names of `domestic_names`
-    and all below them are asked of the domestic ones alone, those of `trusted_names` of the trusted ones.
+    and all below them are asked of the domestic ones alone, those of `trusted_names` of the trusted ones;
+    `list:NAME` among them stands for a list of names.
     """
 
     trusted: tuple[Resolver, ...] = ()
@@ -81,6 +82,11 @@ class Dns:
     def sealed(self) -> bool:
         """Whether some resolver speaks what dnsmasq does not."""
         return any(one.transport is not Transport.PLAIN for one in (*self.trusted, *self.domestic))
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The lists of names that stand for names of either side."""
+        return tuple(name for name in (*self.domestic_names, *self.trusted_names) if ":" in name)
 
     @property
     def resolvers(self) -> tuple[Resolver, ...]:

@@ -13,8 +13,10 @@ from warren.core.render.dnsmasq import resolving_lines
 from warren.core.resolving import Resolving, Upstream
 from warren.core.verify import verify
 from warren.core.world import place_world, surroundings_of
+from warren.model.diagnostic import Severity
 from warren.model.key import PublicKey
 from warren.model.lock import Lock
+from warren.model.named_set import NamedSet
 from warren.model.network import Network
 from warren.model.state import MAIN, HostState, Program, Service
 
@@ -241,3 +243,28 @@ def test_other_lans_ask_for_endpoints_like_for_anything() -> None:
     home = compiled("from: home.lan, exit: cloud, dns: 9.9.9.9", endpoint="cloud.example.net")["home"]
 
     assert servers(home, "lan-lan") == ["server=9.9.9.9@smart-cloud"]
+
+
+def test_lists_of_names_stand_for_what_they_hold() -> None:
+    def read(name: str, _file: object) -> NamedSet:
+        return NamedSet(name, domains=("a.cn", "b.cn")) if name == "list:home" else NamedSet(name)
+
+    portal = "from: home.lan, exit: cloud, dns: {domestic: 223.5.5.5, trusted: 9.9.9.9, domestic_set: 45.12.0.0/14, "
+    portals = f"  - {{{portal}domestic_names: ['list:home', cn]}}}}"
+    text = FILE.format(portals=portals, expects="  []", endpoint="198.51.100.7")
+    text += "lists: {home: {from: home.txt, kind: domains}}\n"
+    found = load(text.encode(), None, "smart.yaml", make_key=lambda name: KEYS[name], sets=read)
+    assert found.network is not None and found.lock is not None, found.text()
+    world = place_world(found.network, found.lock)
+    around = {"home": surroundings_of(world, found.network, "home")}
+
+    home = compile_network(found.network, found.lock, around)["home"]
+    assert judge(home, "dns-lan").domestic_names == ("a.cn", "b.cn", "cn")
+
+
+def test_names_alone_do_not_say_what_is_domestic() -> None:
+    dns = "except: ['domain:bank.example'], dns: {domestic: 223.5.5.5, trusted: 9.9.9.9}"
+    text = FILE.format(portals=f"  - {{from: home.lan, exit: cloud, {dns}}}", expects="  []", endpoint="198.51.100.7")
+    found = load(text.encode(), None, "smart.yaml", make_key=lambda name: KEYS[name])
+
+    assert [one.code for one in found.diagnostics if one.severity is Severity.ERROR] == ["W198"]

@@ -65,7 +65,8 @@ def sets(subject: Subject) -> Iterator[Diagnostic]:
         if not dns.judged:
             continue
         where = subject.portal_spot(portal, "dns", "domestic_set")
-        if not portal.judged_by:
+        domains = subject.network.named_domains
+        if all(isinstance(one, SetUse) and domains(one.name) for one in portal.judged_by):  # names alone, or nothing
             says = "What is domestic is not said: an answer cannot be judged by its addresses."
             yield finding("W198", where, says, "Add `domestic_set: country:CN`, or except a country from the portal.")
             continue
@@ -85,6 +86,15 @@ def names(subject: Subject) -> Iterator[Diagnostic]:
     """No name belongs to both sides."""
     for portal in _resolving(subject):
         dns = _dns(portal)
+        for key, side in (("domestic_names", dns.domestic_names), ("trusted_names", dns.trusted_names)):
+            for at, name in enumerate(side):
+                held = subject.network.named_by_name.get(name)
+                where = subject.portal_spot(portal, "dns", key, at)
+                if held is not None and held.missing:
+                    yield finding("W170", where, f"`{name}` cannot be had: {held.missing}.", held.remedy)
+                elif held is not None and not held.domains:
+                    hint = "Give it `kind: domains`, and one domain a line in its file."
+                    yield finding("W186", where, f"`{name}` holds no domain.", hint)
         for at, name in enumerate(dns.trusted_names):
             if name in dns.domestic_names:
                 says = f"`{name}` is among `domestic_names` and among `trusted_names`."

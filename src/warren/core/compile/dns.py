@@ -21,7 +21,7 @@ from warren.core.dns_config import Asked, DnsConfig, write_config
 from warren.core.resolving import Record, Resolving, Upstream
 from warren.model.dns import Dns, Privacy, Resolver, Transport
 from warren.model.named_set import SetUse
-from warren.model.network import Way
+from warren.model.network import Network, Way
 from warren.model.place import PlaceKind
 from warren.model.prefix import Address, Family, Prefix, covers, host_prefix
 from warren.model.state import DnsConfig as HostDns
@@ -142,13 +142,19 @@ def _judge(here: Here, way: Way) -> Service:
         judged=dns.judged,
         fast=dns.privacy is Privacy.FAST,
         domestic=tuple(_domestic(here, way)),
-        domestic_names=(*dns.domestic_names, *(name for use in excepted for name in network.named_domains(use.name))),
-        trusted_names=(*dns.trusted_names, *(name for use in only for name in network.named_domains(use.name))),
+        domestic_names=_known(network, (*dns.domestic_names, *(use.name for use in excepted))),
+        trusted_names=_known(network, (*dns.trusted_names, *(use.name for use in only))),
     )
     who = portal.source.lan or "this host's own programs"
     why = f"names for {who}: {'two sides are judged' if dns.judged else 'asked by TLS or HTTPS'}"
     text = write_config(config, f"Made by warren for the network {network.name}: {why}.")
     return Service(f"dns-{portal.source.lan or 'own'}", Program.RESOLVER, text, why=why)
+
+
+def _known(network: Network, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Put what lists hold in their place; a country is no name."""
+    found = (network.named_domains(name) if ":" in name else (name,) for name in names)
+    return tuple(dict.fromkeys(one for held in found for one in held))
 
 
 def _domestic(here: Here, way: Way) -> Iterator[Prefix]:

@@ -32,7 +32,7 @@ def destination(node: Node, what: str, reading: Reading) -> Prefix | SetUse | No
     if colon and kind_ == COUNTRY:
         return _country(name, node, reading)
     if colon and kind_ == LIST:
-        return _list(name, node, reading)
+        return list_use(name, node, reading)
     if colon and kind_ == DOMAIN:
         return _domain(name, node, reading)
     return prefix(node, what, reading)
@@ -47,7 +47,8 @@ def _country(name: str, node: Node, reading: Reading) -> SetUse | None:
     return None
 
 
-def _list(name: str, node: Node, reading: Reading) -> SetUse | None:
+def list_use(name: str, node: Node, reading: Reading) -> SetUse | None:
+    """Read the name of a list, which stands under `lists:`."""
     if name in reading.lists:
         return SetUse(f"{LIST}:{name}", at=node.where)
     hint = reading.nearest(name, reading.lists) or f"Add `lists: {{{_plain(name)}: FILE}}` to the network file."

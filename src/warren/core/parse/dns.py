@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from warren.core.parse.addresses import parse_address
-from warren.core.parse.destinations import destinations
+from warren.core.parse.destinations import LIST, destinations, list_use
 from warren.core.parse.endpoints import is_dns_name
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, scalar, show, word
 from warren.core.parse.tree import Node, Scalar, Table
@@ -94,10 +94,14 @@ def _trusted(node: Node, what: str, reading: Reading) -> str | tuple[Resolver, .
 
 
 def _name(node: Node, what: str, reading: Reading) -> str | None:
-    """Read a name, which stands for itself and all below it: `example.org`, `.cn`."""
+    """Read a name, which stands for itself and all below it: `example.org`, `.cn`; or a list of such, `list:NAME`."""
     text = scalar(node, what, reading, "example.org")
     if text is None:
         return None
+    kind, colon, listed = text.text.partition(":")
+    if colon and kind == LIST:
+        use = list_use(listed, node, reading)
+        return None if use is None else use.name
     name = text.text.lower().removeprefix("*.").strip(".")
     if name and is_dns_name(name):
         return name
@@ -119,17 +123,17 @@ DNS_KEYS: dict[str, Key[Any]] = {
 }
 
 
-def dns(node: Node, what: str, reading: Reading) -> Dns | None:
-    """Read how names are resolved for a portal; None if a part of it could not be read."""
+def dns(node: Node, what: str, reading: Reading) -> Dns:
+    """Read how names are resolved for a portal; what could not be read, and was noted, leaves it empty."""
     if isinstance(node, Scalar) and node.text == EXIT:
         return Dns(at_exit=True, at=node.where)
     if not isinstance(node, Table):
         side = _side(node, what, reading)
-        return None if side is None else Dns(side, at=node.where)
+        return Dns(side or (), at=node.where)
     before = len(reading.found)
     values = entry(node, "`dns:`", reading, DNS_KEYS) or {}
     if len(reading.found) > before or not {"domestic", "trusted"} <= values.keys():
-        return None
+        return Dns(at=node.where)
     at_exit = values["trusted"] == EXIT
     return Dns(
         trusted=() if at_exit else values["trusted"],

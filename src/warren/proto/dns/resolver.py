@@ -12,14 +12,14 @@ true one behind it is still heard. The caller opens a socket for every `Send`, r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 from warren.proto.dns import message
+from warren.proto.dns.job import Client, Flow, Job, Key, Send, SideState
 from warren.proto.dns.judge import Proof
 from warren.proto.dns.memory import Memory
-from warren.proto.dns.message import NOTIMP, SERVFAIL, Answer, Malformed, Query
+from warren.proto.dns.message import NOTIMP, SERVFAIL, Answer, Malformed
 from warren.proto.dns.policy import Course, Policy, Side
 
 AGAIN = 0.8  # seconds of silence after which the next resolver of a side is asked too
@@ -35,57 +35,6 @@ MOST_REMEMBERED, MOST_FAILED = 10_000, 1_000
 
 NEVER_ASKED = frozenset((message.OPT, *range(249, 256)))  # of the protocol itself: zones, and everything at once
 
-Client = Hashable
-_Key = tuple[bytes, int, int, bool, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A question for a resolver: by a socket of its own, or by `stream` (TCP, TLS, HTTPS)."""
-
-    flow: int
-    upstream: int
-    payload: bytes
-    stream: bool
-
-
-@dataclass(slots=True)
-class _Flow:
-    number: int
-    name: bytes
-    upstream: int
-    stream: bool
-    job: _Job
-    again: bool = False  # asked anew by a stream
-
-
-@dataclass(slots=True)
-class _SideState:
-    """How far a side is with a job: `answer` is what counts of it so far; `over`: nothing more is hoped for."""
-
-    asked: bool = False
-    tried: list[int] = field(default_factory=list)
-    refused: set[int] = field(default_factory=set)
-    begun: float = 0.0
-    answer: Answer | None = None
-    proof: Proof = Proof.NOTHING
-    held_until: float = 0.0
-    over: bool = False
-
-
-@dataclass(slots=True)
-class _Job:
-    """One question, and everybody who waits for its answer."""
-
-    key: _Key
-    query: Query
-    course: Course
-    clients: list[tuple[Client, Query, int]]
-    sides: tuple[_SideState, _SideState] = field(default_factory=lambda: (_SideState(), _SideState()))
-    flows: list[int] = field(default_factory=list)
-    waits_until: float = 0.0  # for the domestic side, with a trusted answer in hand
-    done: bool = False
-
 
 class Resolver:
     """All questions under way. `chance` gives so many bytes that nobody can foretell."""
@@ -93,16 +42,16 @@ class Resolver:
     def __init__(self, policy: Policy, chance: Callable[[int], bytes]) -> None:
         self.policy = policy
         self._chance = chance
-        self._jobs: dict[_Key, _Job] = {}
-        self._flows: dict[int, _Flow] = {}
+        self._jobs: dict[Key, Job] = {}
+        self._flows: dict[int, Flow] = {}
         self._next_flow = 0
-        self._timers: list[tuple[float, int, _Job, Side]] = []
+        self._timers: list[tuple[float, int, Job, Side]] = []
         self._timer_count = 0
         self._sends: list[Send] = []
         self._closes: list[int] = []
         self._answers: list[tuple[Client, bytes]] = []
         self._remembered: Memory[bytes, Side] = Memory(MOST_REMEMBERED)
-        self._failed: Memory[_Key, bool] = Memory(MOST_FAILED)
+        self._failed: Memory[Key, bool] = Memory(MOST_FAILED)
         self._silent_until = [0.0] * len(policy.upstreams)
         self._extends = [False] * len(policy.upstreams)  # answers with an OPT record, so one without is odd
 
@@ -128,7 +77,7 @@ class Resolver:
             self._answer(client, message.failure(query, SERVFAIL))
         else:
             course = self.policy.course(asked, self._remembered.get(asked.key, now))
-            self._begin(_Job(key, query, course, [(client, query, room)]), now)
+            self._begin(Job(key, query, course, [(client, query, room)]), now)
 
     def receive(self, flow: int, data: bytes, now: float) -> None:
         """Take what came by a flow; whatever is not its answer is passed over."""
@@ -209,19 +158,19 @@ class Resolver:
 
     # --- one question ----------------------------------------------------------------------------------------
 
-    def _begin(self, job: _Job, now: float) -> None:
+    def _begin(self, job: Job, now: float) -> None:
         self._jobs[job.key] = job
         if job.course in (Course.DOMESTIC, Course.BOTH):
             self._ask_side(job, Side.DOMESTIC, now)
         if job.course is not Course.DOMESTIC:
             self._ask_side(job, Side.TRUSTED, now)
 
-    def _ask_side(self, job: _Job, side: Side, now: float) -> None:
+    def _ask_side(self, job: Job, side: Side, now: float) -> None:
         state = job.sides[side]
         state.asked, state.begun = True, now
         self._ask_further(job, side, now)
 
-    def _ask_further(self, job: _Job, side: Side, now: float) -> None:
+    def _ask_further(self, job: Job, side: Side, now: float) -> None:
         """Ask the next resolver of a side, or give the side up."""
         state = job.sides[side]
         if job.done or state.over or state.answer is not None:
@@ -239,31 +188,31 @@ class Resolver:
         else:
             self._wake(state.begun + SIDE_PATIENCE, job, side)
 
-    def _refused(self, flow: _Flow, number: int, now: float) -> None:
+    def _refused(self, flow: Flow, number: int, now: float) -> None:
         """Count with no answer by this flow, and no more with its resolver for this question."""
         side = self.policy.upstreams[flow.upstream].side
         flow.job.sides[side].refused.add(flow.upstream)
         self._drop(flow.job, number)
         self._ask_further(flow.job, side, now)
 
-    def _waiting(self, job: _Job, side: Side) -> list[int]:
+    def _waiting(self, job: Job, side: Side) -> list[int]:
         """List the resolvers of a side that a job waits for."""
         asked = (self._flows[flow].upstream for flow in job.flows)
         return [upstream for upstream in asked if self.policy.upstreams[upstream].side is side]
 
-    def _put(self, job: _Job, upstream: int, *, stream: bool) -> None:
+    def _put(self, job: Job, upstream: int, *, stream: bool) -> None:
         asked = job.query.question
         chance = self._chance(2 + 32)
         number = int.from_bytes(chance[:2], "big")
         name = asked.key if stream else message.mixed_case(asked.key, chance[2:])
         flow, self._next_flow = self._next_flow, self._next_flow + 1
-        self._flows[flow] = _Flow(number, name, upstream, stream, job)
+        self._flows[flow] = Flow(number, name, upstream, stream, job)
         job.flows.append(flow)
         flags, signatures = job.query.flags, job.query.wants_signatures
         payload = message.write_query(number, name, asked.kind, asked.of_class, flags, signatures=signatures)
         self._sends.append(Send(flow, upstream, payload, stream))
 
-    def _heard(self, flow: _Flow, number: int, side: Side, answer: Answer, now: float) -> None:
+    def _heard(self, flow: Flow, number: int, side: Side, answer: Answer, now: float) -> None:
         """Take an answer that is one: judge it, and see whether the question is settled by it."""
         job, state = flow.job, flow.job.sides[side]
         if answer.code not in (message.NOERROR, message.NXDOMAIN):
@@ -286,7 +235,7 @@ class Resolver:
             state.held_until = 0.0
             self._settle(job, now)
 
-    def _settle(self, job: _Job, now: float) -> None:
+    def _settle(self, job: Job, now: float) -> None:
         """Answer if it is clear by now which side is to be believed; ask the other side if that is due."""
         if job.done:
             return
@@ -326,12 +275,12 @@ class Resolver:
         """Say whether any resolver of a side has not been silent lately."""
         return any(self._silent_until[at] <= now for at in self.policy.of(side))
 
-    def _believe(self, job: _Job, trusted: _SideState, now: float) -> None:
+    def _believe(self, job: Job, trusted: SideState, now: float) -> None:
         """Take the trusted answer; its addresses say where the name belongs, if it has any."""
         proved = {Proof.DOMESTIC: Side.DOMESTIC, Proof.FOREIGN: Side.TRUSTED}
         self._finish(job, trusted.answer, proved.get(trusted.proof), now)
 
-    def _finish(self, job: _Job, answer: Answer | None, proved: Side | None, now: float) -> None:
+    def _finish(self, job: Job, answer: Answer | None, proved: Side | None, now: float) -> None:
         job.done = True
         del self._jobs[job.key]
         for flow in tuple(job.flows):
@@ -346,12 +295,12 @@ class Resolver:
 
     # --- small things ----------------------------------------------------------------------------------------
 
-    def _drop(self, job: _Job, flow: int) -> None:
+    def _drop(self, job: Job, flow: int) -> None:
         job.flows.remove(flow)
         del self._flows[flow]
         self._closes.append(flow)
 
-    def _wake(self, at: float, job: _Job, side: Side) -> None:
+    def _wake(self, at: float, job: Job, side: Side) -> None:
         self._timer_count += 1
         heappush(self._timers, (at, self._timer_count, job, side))
 
