@@ -148,6 +148,7 @@ KINDS = {
     "one machine, routed": {"source": ONE, "families": (Family.IPV4,), "nat": Nat.ROUTED},
     "a MAC, directly at last": {"mac": "02:00:5e:00:00:77", "if_down": IfDown.DIRECT},
     "some leaves at home": {"exceptions": (ip_network("192.0.2.0/24"), ip_network("2001:db8:ff::/48"))},
+    "only some": {"only": (ip_network("1.0.0.0/8"), ip_network("2001:4::/32")), "if_down": IfDown.DIRECT},
     "beside a chain": {},
 }
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import dropwhile
 
-from warren.core.compile.firewall.failover import leave_directly
+from warren.core.compile.firewall.failover import leave_directly, only_what_begins
 from warren.core.compile.firewall.names import exempt_by_name, while_young
 from warren.core.compile.firewall.sets import (
     BY_UPLINK,
@@ -104,7 +104,13 @@ def country_sets(here: Here) -> tuple[Set, ...]:
 def exempt_chains(here: Here) -> Iterator[Chain]:
     """Make a chain for each portal whose destinations are exempted by sets."""
     for way in exempting(here):
-        yield Chain(exempt_chain(here, way), tuple(_exempt(here, way)))
+        name = exempt_chain(here, way)
+        if way.portal.by_agent:
+            begins = f"begins_{name}"
+            yield Chain(name, (*_goes_on(), *only_what_begins(begins)))
+            yield Chain(begins, tuple(_exempt(here, way)))
+        else:
+            yield Chain(name, (*_goes_on(), *_exempt(here, way)))
 
 
 def exempt_entering(here: Here) -> Iterator[NftRule]:
@@ -146,10 +152,13 @@ def exempt_source(here: Here) -> Iterator[NftRule]:
                 yield rule(leaves_by(here.host.uplink), LENT, own, Masquerade(), why="exempted: leaves directly")
 
 
-def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
-    portal = way.portal
+def _goes_on() -> Iterator[NftRule]:
     yield rule(BY_UPLINK, MARK_UPLINK, Return(), why="goes on directly, as it began")
     yield rule(CtState(("new",), negate=True), Return(), why="goes on through the exit, as it began")
+
+
+def _exempt(here: Here, way: Way) -> Iterator[NftRule]:
+    portal = way.portal
     yield rule(FibType("daddr", "local"), Return())
     for family in _families(here, way):
         yield rule(to(family, near(family)), Return())

@@ -22,9 +22,9 @@ from warren.model.firewall import (
     CtMark,
     CtState,
     Drop,
+    Goto,
     Jump,
     L4Proto,
-    Match,
     NftRule,
     Reject,
     RejectWith,
@@ -96,12 +96,18 @@ def direct_sets(here: Here) -> tuple[Set, ...]:
 
 
 def leave_directly(here: Here, way: Way, family: Family) -> Iterator[NftRule]:
-    """Exempt whatever begins while no exit answers; TCP that goes on, of a dead exit, meets its reset instead."""
+    """Exempt whatever begins while no exit answers."""
     name = direct_set(here, way, family)
-    begins: tuple[Match, ...] = (TcpSyn(), L4Proto(("tcp",), negate=True))
-    for match in begins if name and family in here.carried else ():
+    if name and family in here.carried:
         why = "no exit answers: leaves directly"
-        yield rule(to(family, SetRef(name)), match, SAVE_UPLINK, MARK_UPLINK, Return(), why=why)
+        yield rule(to(family, SetRef(name)), SAVE_UPLINK, MARK_UPLINK, Return(), why=why)
+
+
+def only_what_begins(chain: str) -> Iterator[NftRule]:
+    """Let a chain exempt what begins; TCP of an exit that died meets its reset there, whatever is exempt by now."""
+    yield rule(TcpSyn(), Goto(chain))
+    yield rule(L4Proto(("tcp",)), Return(), why="goes on what nobody saw begin")
+    yield rule(Goto(chain))
 
 
 def _ended() -> Iterator[NftRule]:
