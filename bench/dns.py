@@ -91,7 +91,7 @@ def _measured(scratch: Path) -> Iterator[Row]:
         f"99 of 100 judged names, at {RATE} a second, within",
         f"{at_ours * 1000:.1f} ms",
         f"dnsmasq alone {at_plain * 1000:.1f} ms",
-        f"+{(at_ours - at_plain) * 1000:.1f} ms",
+        f"{(at_ours - at_plain) * 1000:+.1f} ms",
         "< +10 ms",
     )
 
