@@ -14,11 +14,13 @@ import yaml
 
 from tests.cli.shapes import SHAPES, differs
 from tests.cli.shell import NETWORK, warren
+from warren.cli import lab_leaks
 from warren.cli.main import COMMANDS
 from warren.core.codes import CODES
 from warren.core.compile.ledger import Step
 from warren.core.conf.diagnostics import CODES as CONF_CODES
 from warren.core.imports.diagnostics import CODES as IMPORT_CODES
+from warren.lab.leaks.scenarios import SCENARIOS
 from warren.lab.report import Line
 from warren.model.state import FRONT_PRIORITIES, MARK_MASK, OWNER_SLOTS, PRIORITIES, PROTOCOL, TABLES
 from warren.model.trace import Disposition
@@ -284,6 +286,15 @@ def test_strip_and_pub(tmp_path: Path) -> None:
 
 def test_a_line_of_the_lab_has_the_documented_keys() -> None:
     assert set(SHAPES["lab-test"]["expectations"][0]) == set(Line.__dataclass_fields__)
+    (scenario,) = SHAPES["lab-leaks"]["scenarios"]
+    assert set(scenario) == {*lab_leaks.KEYS, *lab_leaks.FOUND}
+
+
+def test_every_scenario_of_the_leak_suite_has_its_row() -> None:
+    """The page carries the table that a run printed, of these scenarios and no others."""
+    page = (ROOT / "docs" / "leaks.md").read_text()
+    rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [one.name for one in SCENARIOS]
 
 
 # --- exit statuses ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`warren lab up|test|exec|capture|down FILE`: the whole network on this machine, in namespaces, with real packets."""
+"""`warren lab up|test|exec|capture|leaks|down FILE`: the whole network on this machine, with real packets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from warren.cli.lab_leaks import leaks
 from warren.cli.options import complete_places, json_option, network_argument
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def lab() -> None:
     Nothing outside is touched and nothing is left behind. Every host is set up by the same apply as a real one, with
     keys made for the occasion. Root is not needed where users may make namespaces and open /dev/net/tun.
     """
+
+
+lab.add_command(leaks)
 
 
 @lab.command(short_help="Bring the network up and leave it running.")

@@ -13,6 +13,7 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from warren.lab.packets import checksum
 from warren.lab.service import Selector
 from warren.lab.sight import Sighting
 from warren.lab.spaces import Spaces
@@ -216,13 +217,4 @@ def _echo(ask: Ask) -> bytes:
     bare = struct.pack("!BBHHH", kind, 0, 0, identifier, 1) + data
     if ask.family is Family.IPV6:
         return bare
-    return struct.pack("!BBHHH", kind, 0, _checksum(bare), identifier, 1) + data
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071."""
-    padded = data + bytes(len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return struct.pack("!BBHHH", kind, 0, checksum(bare), identifier, 1) + data

@@ -180,10 +180,10 @@ class Door:
         return door
 
 
-def start(network: Network, lock: Lock | None, at: Door | None = None) -> Session:
+def start(network: Network, lock: Lock | None, at: Door | None = None, holder: str = "warren.lab.supervise") -> Session:
     """Start a lab and wait until it is up; LabError says why it did not come up.
 
-    With a door others can find it; without one it is this session's own.
+    With a door others can find it; without one it is this session's own. `holder` is the module that is run to hold it.
     """
     door = at.bind() if at else None
     ours, theirs = socket.socketpair()
@@ -193,7 +193,7 @@ def start(network: Network, lock: Lock | None, at: Door | None = None) -> Sessio
     numbers = (theirs.fileno(), door.fileno() if door else -1, held)
     try:
         process = subprocess.Popen(
-            (sys.executable, "-P", "-m", "warren.lab.supervise", *map(str, numbers)),
+            (sys.executable, "-P", "-m", holder, *map(str, numbers)),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=log,  # one that stays must keep nobody's terminal or pipe open

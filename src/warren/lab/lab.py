@@ -295,6 +295,20 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
 
     `works` is how it is applied: as `warren apply` does it, or by what was rendered for another tool.
     """
+    lab = build_up(network, lock, works)
+    lab.serve_names()
+    reached = lab.apply(host.name for host in lab.network.hosts)
+    lab.connect_devices()
+    lab.let_learn()
+    lab.open_eyes()
+    lab.serve_people()
+    if works is applier:  # what other tools were given has nothing to choose
+        start_agents(lab, reached)
+    return lab
+
+
+def build_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab:
+    """Build a network's world as it is before warren comes; the process must be `enclose`d. Raises LabError."""
     from warren.sys.backend import detect, require
 
     backend = detect()
@@ -311,14 +325,6 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     write_keys(files)
     lab = Lab(keyed, complete, world, wiring, spaces, backend, works)
     lab.serve_operators()
-    lab.serve_names()
-    reached = lab.apply(host.name for host in keyed.hosts)
-    lab.connect_devices()
-    lab.let_learn()
-    lab.open_eyes()
-    lab.serve_people()
-    if works is applier:  # what other tools were given has nothing to choose
-        start_agents(lab, reached)
     return lab
 
 

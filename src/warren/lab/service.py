@@ -67,6 +67,12 @@ class Services:
         if passing:
             self._passing.add((space, proto, port))
 
+    def end_abruptly(self) -> None:
+        """Have every connection end with a reset when its socket is closed, so that none outlives this process."""
+        for opened in self._open.values():
+            for server in opened:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # and who it accepts
+
     def rest(self) -> None:
         """End what was there for questions: a gateway keeps to itself what listens on it when it is applied."""
         for key in self._passing:

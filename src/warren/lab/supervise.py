@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 Told = dict[str, Any]
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], kind: type[Supervisor] | None = None) -> int:
     """Read the network, go inside, and serve until told to end."""
     control, listen, caller = (int(word) for word in argv)
     network, lock, version = pickle.load(sys.stdin.buffer)
     asking = socket.socket(fileno=control)
-    supervisor = _Supervisor(network, lock, version, listen)
+    supervisor = (kind or Supervisor)(network, lock, version, listen)
 
     def broken(error: BaseException) -> None:
         """Tell everybody who waits for an answer; what is no sentence for people goes to the log too."""
@@ -53,17 +53,28 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-class _Supervisor:
+class Supervisor:
+    """Holds a lab and answers who asks."""
+
     def __init__(self, network: Network, lock: Lock | None, version: str, listen: int) -> None:
         self.network, self.lock, self.made_from, self.listen = network, lock, version, listen
         self.ended = False
         self.callers: set[socket.socket] = set()
 
-    def run(self, starter: socket.socket) -> int:
+    def bring_up(self) -> Lab:
+        """Bring the lab up."""
         from warren.lab.lab import bring_up
 
+        return bring_up(self.network, self.lock)
+
+    def answer(self, wanted: dict[str, Any]) -> Iterator[Told]:
+        """Do what is asked, and tell of it."""
+        return _ANSWERS[wanted.pop("do")](self, **wanted)
+
+    def run(self, starter: socket.socket) -> int:
+        """Bring the lab up and attend to whoever asks, until told to end."""
         started = time.monotonic()
-        self.lab = bring_up(self.network, self.lock)
+        self.lab = self.bring_up()
         if self.listen >= 0:
             self._open_door(socket.socket(fileno=self.listen))
         _tell(starter, {"up": round(time.monotonic() - started, 2)})
@@ -99,7 +110,7 @@ class _Supervisor:
             return
         wanted = json.loads(said)
         try:
-            for told in _ANSWERS[wanted.pop("do")](self, **wanted):
+            for told in self.answer(wanted):
                 _tell(caller, told)
         except BrokenPipeError:  # the caller went away, the lab stays
             self._leave(caller)
@@ -150,11 +161,11 @@ class _Supervisor:
 
 
 _ANSWERS: dict[str, Callable[..., Iterator[Told]]] = {
-    "test": _Supervisor.test,
-    "crowd": _Supervisor.crowd,
-    "where": _Supervisor.where,
-    "version": _Supervisor.version,
-    "down": _Supervisor.down,
+    "test": Supervisor.test,
+    "crowd": Supervisor.crowd,
+    "where": Supervisor.where,
+    "version": Supervisor.version,
+    "down": Supervisor.down,
 }
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from warren.core.render.services import Tools
 from warren.lab.keys import PLACE
 from warren.lab.spaces import LabError, Spaces, enter
 from warren.lab.topology import host_space
@@ -24,6 +25,8 @@ from warren.model.network import Network
 from warren.model.prefix import Address
 from warren.model.state import HostState
 from warren.sys.errors import HostError
+from warren.sys.machine import Machine
+from warren.sys.store import Store
 
 T = TypeVar("T")
 # Makes what brings one host up by its name, and gives the state it reached.
@@ -75,18 +78,28 @@ def _start(spaces: Spaces, hosts: list[str], work: Callable[[str], T], space: Ca
 
 def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
     """Make what applies the network on one host, and gives the state it reached."""
+    from warren.sys.apply import apply
+
+    compiled = compiler(network, lock)
+
+    def work(host: str) -> HostState:
+        machine = Machine(Store(memory(host)))
+        desired = compiled(host, machine)
+        apply(desired, machine, tools=lab_tools(), file=network.file)
+        return desired
+
+    return work
+
+
+def compiler(network: Network, lock: Lock) -> Callable[[str, Machine], HostState]:
+    """Make what works out from a host what the network wants of it."""
     # Loaded before the workers are copied.
     from warren.core.compile import compile_host
     from warren.core.compile.publishes import gateway_names
     from warren.sys import prepare
-    from warren.sys.apply import apply
-    from warren.sys.machine import Machine
-    from warren.sys.store import Store
     from warren.sys.survey import survey
-    from warren.sys.tools import tools_here
 
-    def work(host: str) -> HostState:
-        machine = Machine(Store(memory(host)))
+    def work(host: str, machine: Machine) -> HostState:
         prepare.allot(network, lock, host, machine)
         view = machine.view(network.name)
         surroundings = survey(
@@ -98,12 +111,16 @@ def applier(network: Network, lock: Lock) -> Callable[[str], HostState]:
             names=gateway_names(network, host),
             services=machine.services,
         )
-        desired = compile_host(network, lock, host, surroundings)
-        # A resolvconf of this machine knows nothing of a host that has no more than a file.
-        apply(desired, machine, tools=replace(tools_here(), no_dns=True), file=network.file)
-        return desired
+        return compile_host(network, lock, host, surroundings)
 
     return work
+
+
+def lab_tools() -> Tools:
+    """The tools of a host: a resolvconf of this machine knows nothing of one that has no more than a file."""
+    from warren.sys.tools import tools_here
+
+    return replace(tools_here(), no_dns=True)
 
 
 def nudge(address: Address) -> None:
