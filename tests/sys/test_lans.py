@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import ip_interface
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.core.compile.networks import portal
-from tests.sys.site import Site, site
+from tests.sys.boxes import difference
+from tests.sys.dying import KILLED, dying
+from tests.sys.site import Site, lock_of, site
 from warren.core.plan import describe
 from warren.model.host import Lan
 from warren.model.key import SecretRef
@@ -21,8 +24,9 @@ from warren.model.lan_words import Band, Dhcp, Security, Wifi
 from warren.model.network import Network
 from warren.model.state import Program
 from warren.sys import networkmanager, rivals
-from warren.sys.apply import down
+from warren.sys.apply import apply, down
 from warren.sys.errors import HostError
+from warren.sys.prepare import prepare
 from warren.sys.secret import fingerprints, read_secret
 
 pytestmark = pytest.mark.lab
@@ -218,3 +222,26 @@ def test_an_avahi_that_runs_already_is_named(here: Site, tmp_path: Path) -> None
 
     assert "? avahi-daemon runs on this machine already" in told
     assert "avahi-daemon runs" not in describe(here.prepare(network, "nyc").plan)
+
+
+@pytest.mark.slow
+def test_killed_while_it_begins_to_serve_lans(here: Site) -> None:
+    """The next apply brings it right, whichever way; nothing that runs or that was made is forgotten."""
+    nyc, plain = here["nyc"], here.network(portal("nyc.eth2", "paris"))
+    served = network_of(here, bridge("port5", "port7"))
+    lock, machine = lock_of(served), nyc.machine
+    here.apply(plain, "nyc")
+    before = nyc.picture()
+
+    for steps in count(1, 3):
+        ended = dying(nyc, steps, lambda machine: apply(prepare(served, lock, "nyc", machine).desired, machine))
+        assert ended in (0, KILLED)
+        if steps % 2:
+            here.apply(served, "nyc")
+            assert ports(here) == ["port5", "port7"] and has(here, "br0")[1:] == ["10.30.0.1/24"]
+        here.apply(plain, "nyc")
+        assert difference(before, nyc.picture()) == "", steps
+        assert not list(Path(machine.services).rglob("lan-*")) and "dnsmasq" not in nyc.sh("ss -Hlnup"), steps
+        if ended == 0:
+            break
+    assert steps > 6

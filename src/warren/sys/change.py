@@ -19,7 +19,7 @@ from warren.core.render.services import Tools
 from warren.model.change import AddAddress, AddLink, AddRoute, Command, Item, PutLanLink, SetSysctl
 from warren.model.endpoint import Endpoint
 from warren.model.state import Hooks, HostState, LanAddress, LinkKind
-from warren.sys import boot_guard, confirm, ip, journal, nft, register, sysctl
+from warren.sys import boot_guard, confirm, ip, journal, nft, register, services, sysctl
 from warren.sys.endpoints import look_up, remember, remembered
 from warren.sys.errors import HostError
 from warren.sys.journal import Journal, Source, Window
@@ -329,6 +329,8 @@ class Change:
         """
         owner, window = self.view.owner, settled.window
         settled = replace(settled, pending=None)
+        kept_services = settled.applied.services if settled.applied is not None else ()
+        services.sweep(owner, self.machine.services, (service.name for service in kept_services))
         boot_guard.refresh(self.machine.store, settled)
         states = (settled.applied, settled.confirmed)
         if not any(state is not None and holds_anything(state) for state in states) and window is None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from warren.core.render.programs import Files, files_of, plain_config
+from warren.core.render.programs import KINDS, Files, files_of, plain_config
 from warren.core.render.services import Tools
 from warren.model.change import Command
 from warren.model.state import HostState, Service
@@ -39,6 +39,18 @@ def _observed(named: list[Service], files: Files, run: Run) -> Service | None:
     config = plain_config(text, files, Tools(kea_hook=kea_hook()))
     same = next((service for service in named if service.config == config), None)
     return same or replace(named[0], config=config, announces=(), answers=())
+
+
+def sweep(owner: str, directory: str, kept: Iterable[str]) -> None:
+    """Take away files of services that are not to run: who was killed between writing and starting leaves some.
+
+    A hotspot's configuration has a passphrase in it.
+    """
+    ours = tuple(f"{name}." for name in kept)
+    folder = Path(directory, owner)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.rpartition(".")[2] in KINDS and not path.name.startswith(ours):
+            path.unlink(missing_ok=True)
 
 
 def is_at_work(files: Files, run: Run = run) -> bool:

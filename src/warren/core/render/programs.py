@@ -48,6 +48,7 @@ esac
 exit 0
 """
 _PASSPHRASE = re.compile(r"^(wpa_passphrase=).*$", re.MULTILINE)
+KINDS = ("conf", "live", "pid", "hook", "routes", "log", "leases")  # of files, as they end
 KEPT = ("pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
 
 # `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it. A signal
