@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
-from itertools import dropwhile
 
 from warren.core.compile.firewall.failover import leave_directly, only_what_begins
 from warren.core.compile.firewall.names import exempt_by_name, while_young
@@ -51,7 +50,7 @@ from warren.model.firewall import (
 from warren.model.named_set import SetUse
 from warren.model.network import Way
 from warren.model.place import PlaceKind
-from warren.model.prefix import Family, Prefix, host_prefix
+from warren.model.prefix import Family, Prefix, covers, host_prefix
 from warren.model.state import MARK_MASK, UPLINK_MARK
 
 LENT = Mark(MARK_MASK, UPLINK_MARK)
@@ -116,11 +115,20 @@ def exempt_chains(here: Here) -> Iterator[Chain]:
 def exempt_entering(here: Here) -> Iterator[NftRule]:
     """Send what enters by a LAN to the chain of the narrowest portal that takes it; portals of MACs jump themselves."""
     ways = [way for way in by_specificity(here) if way.portal.source.kind is not PlaceKind.MAC]
-    wider = dropwhile(lambda way: not way.portal.by_marks, reversed(ways))
-    for way in reversed(tuple(wider)):
+    for way in ways:
+        if not (way.portal.by_marks or any(_within(way, other) for other in ways if other.portal.by_marks)):
+            continue
         ends = Goto(exempt_chain(here, way)) if way.portal.by_marks else Return()
         for matches in source_matches(way):
             yield rule(*matches, ends, why=f"portal {identity(way.portal)}")
+
+
+def _within(way: Way, other: Way) -> bool:
+    """Say whether a portal takes a part of what another one's source is."""
+    source_, wider = way.portal.source, other.portal.source
+    if source_.prefix is None or source_.lan != wider.lan or source_.prefix == wider.prefix:
+        return False
+    return wider.prefix is None or covers(wider.prefix, source_.prefix)
 
 
 def exempt_own(here: Here) -> Iterator[NftRule]:
