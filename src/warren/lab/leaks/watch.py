@@ -190,6 +190,8 @@ class _Watcher:
         if number >= len(self.senders):
             return
         sender = self.senders[number]
+        if known.addresses[:1] != (sender.targets[0],) and self._is_passed_on(sender, kind, known):
+            return
         if space == INTERNET:
             self._arrived(sender, number, round_, kind, device, hardware, known.source, raw, protocol)
         elif not sender.bound:
@@ -197,6 +199,16 @@ class _Watcher:
                 self.tally.shown[number, round_, kind] += 1
         elif not self._may_be_there(sender, space, device, hardware, known):
             self._leak(number, space, device, round_, kind, raw, protocol)
+
+    @staticmethod
+    def _is_passed_on(sender: Sender, kind: str, known: Known) -> bool:
+        """Say whether a question for a name was put by a resolver, which the owner wants to be asked where it asks.
+
+        A host of the network answers who asks it; of a portal, the names that its domestic resolvers are for.
+        """
+        judged = sender.way is not None and sender.way.portal.dns is not None and sender.way.portal.dns.judged
+        there = bool(known.addresses) and known.addresses[0] in sender.targets
+        return kind.startswith("dns") and (sender.kind == "near" or judged) and not there
 
     def _may_be_there(self, sender: Sender, space: str, device: str, hardware: int, known: Known) -> bool:
         if (space, device) in sender.spots or device in self.also or (device == "" and is_tunnel(hardware)):
