@@ -221,6 +221,12 @@ def _tried(scene: Scene) -> Iterator[tuple[str, object]]:
     yield "fast, applied again", scene.ask("fast", "news-13.example")
     yield "plain, applied again", scene.ask("plain", "news-14.example")
 
+    # Somebody writes the host's file again.
+    with scene.lab.spaces.inside(host_space("home")):
+        Path(RESOLV_CONF).write_text("nameserver 192.0.2.99\n")
+    scene.lab.apply(["home"])
+    yield "own, applied again", (scene.own("news-15.example"), scene.seen_by("news-15.example"))
+
     # Taken down.
     with scene.lab.spaces.inside(host_space("home")):
         down("smart", Machine(Store(memory("home"))))
@@ -297,6 +303,7 @@ def test_it_comes_back(seen: dict[str, object]) -> None:
     assert seen["news, after a kill"] == {NEWS, NEWS6}
     assert seen["fast, applied again"] == {NEWS, NEWS6}
     assert seen["plain, applied again"] == {NEWS, NEWS6}
+    assert seen["own, applied again"] == ({NEWS, NEWS6}, {"cloud"})
 
 
 def test_down_puts_the_resolver_back(seen: dict[str, object]) -> None:

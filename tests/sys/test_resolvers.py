@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from warren.sys.resolvers import resolvers
+from warren.core.render.services import OURS_FIRST
+from warren.model.state import DnsConfig
+from warren.sys.resolvers import is_pointed, resolvers
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,16 @@ def test_what_resolvconf_was_told_of_other_devices_counts(tmp_path: Path) -> Non
 
     (found,) = resolvers("", "", str(tmp_path / "wg0"), (str(tmp_path),))
     assert str(found) == "192.0.2.4"
+
+
+def test_a_file_that_somebody_wrote_again_is_seen(tmp_path: Path) -> None:
+    config = DnsConfig("wg0", (ip_address("127.77.0.1"),), ())
+    file, kept = tmp_path / "file", tmp_path / "resolv.conf.wg0"
+
+    assert is_pointed(config, str(tmp_path), str(file))  # resolvconf or systemd-resolved has it
+    kept.write_text("nameserver 192.0.2.5\n")
+    assert not is_pointed(config, str(tmp_path), str(file))
+    file.write_text("nameserver 192.0.2.6\n")
+    assert not is_pointed(config, str(tmp_path), str(file))
+    file.write_text(f"{OURS_FIRST}\nnameserver 127.77.0.1\n")
+    assert is_pointed(config, str(tmp_path), str(file))

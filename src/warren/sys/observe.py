@@ -36,6 +36,7 @@ from warren.model.state import (
 from warren.sys import consent, ip, nft, services, sysctl, wg
 from warren.sys.journal import Journal
 from warren.sys.register import Register
+from warren.sys.resolvers import is_pointed
 from warren.sys.run import Run, run
 
 WIREGUARD_KINDS = ("wireguard", "tun")  # wireguard-go's devices are tun
@@ -313,10 +314,14 @@ def _sysctls(view: View) -> tuple[Any, ...]:
 
 
 def _dns(view: View) -> tuple[Any, ...]:
-    """Resolvers cannot be read back: say what would make a second attempt right after one that was cut short."""
-    applied = view.journal.applied.dns if view.journal.applied else ()
+    """Say what would make a second attempt right after one that was cut short.
+
+    What was handed to others cannot be read back; what was written into the host's file can.
+    """
+    told = view.journal.applied.dns if view.journal.applied else ()
+    wanted = view.desired.dns if view.desired else ()
+    applied = tuple(config for config in told if config not in wanted or is_pointed(config, view.services))
     if view.journal.pending is None or view.journal.applied == view.desired:
         return applied
-    wanted = view.desired.dns if view.desired else ()
     maybe = dict.fromkeys((*view.journal.pending.dns, *applied))
     return tuple(config for config in maybe if config not in wanted)

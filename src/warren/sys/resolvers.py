@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
-from warren.core.render.services import RESOLV_CONF, kept_before
+from warren.core.render.services import OURS_FIRST, RESOLV_CONF, kept_before
 from warren.model.prefix import Address
+from warren.model.state import DnsConfig
 
 RECORDS = ("/run/resolvconf/interface", "/run/resolvconf/interfaces")  # of Debian's resolvconf, and of openresolv
 RESOLVED = "/run/systemd/resolve/resolv.conf"  # systemd-resolved's own: the links' resolvers, and never itself
@@ -28,6 +29,20 @@ def resolvers(
         if found:
             return found
     return ()
+
+
+def is_pointed(config: DnsConfig, services: str, file: str = RESOLV_CONF) -> bool:
+    """Say whether a resolver that was written into the host's file still stands there; True for any other way.
+
+    Where it was written, what stood there before is kept.
+    """
+    if not services or not (Path(services) / kept_before(config.device)).exists():
+        return True
+    try:
+        with open(file, encoding="utf-8", errors="replace") as held:
+            return held.readline().rstrip("\n") == OURS_FIRST
+    except OSError:
+        return False
 
 
 def _named(text: str) -> tuple[Address, ...]:

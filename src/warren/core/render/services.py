@@ -13,13 +13,13 @@ NO_CONNTRACK = "conntrack(8) is not installed: old flows keep their old path unt
 
 
 RESOLV_CONF = "/etc/resolv.conf"
-_OURS = "# made by warren, which puts back what was here before"
+OURS_FIRST = "# made by warren, which puts back what was here before"
 # Written in place: it may be mounted there by itself, or be a link. What somebody else made of it meanwhile stays.
 _POINT = (
-    f'umask 022; read -r first 2>/dev/null <"$1"; [ -e "$2" ] || [ "$first" = "{_OURS}" ] || cat "$1" >"$2" 2>/dev/null'
-    '; cat >"$1"'
+    f'umask 022; read -r first 2>/dev/null <"$1"; [ "$first" = "{OURS_FIRST}" ] || cat "$1" >"$2" 2>/dev/null; '
+    'cat >"$1"'
 )
-_PUT_BACK = f'[ -e "$2" ] || exit 0; read -r first <"$1"; [ "$first" != "{_OURS}" ] || cat "$2" >"$1"; rm -f "$2"'
+_PUT_BACK = f'[ -e "$2" ] || exit 0; read -r first <"$1"; [ "$first" != "{OURS_FIRST}" ] || cat "$2" >"$1"; rm -f "$2"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def set_dns(config: DnsConfig, tools: Tools) -> Iterator[Command]:
     if _in_file(config, tools):
         told = "".join(f"nameserver {server}\n" for server in config.servers)
         before = (RESOLV_CONF, _kept(config, tools))
-        yield Command(("sh", "-c", _POINT, "sh", *before), stdin=f"{_OURS}\n{told}", says=says)
+        yield Command(("sh", "-c", _POINT, "sh", *before), stdin=f"{OURS_FIRST}\n{told}", says=says)
         return
     if tools.dns == "resolvectl":
         if config.servers:
