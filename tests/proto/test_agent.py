@@ -330,3 +330,46 @@ def test_what_a_peer_or_a_server_says_may_still_be_nonsense() -> None:
 def test_every_state_is_reached_and_left_and_every_input_leads_somewhere() -> None:
     assert {state for state, _ in TABLE} == set(State) == set(TABLE.values())
     assert {happened for _, happened in TABLE} == set(Input)
+
+
+def test_the_peer_is_heard_by_the_relay_before_anybody_shakes_hands() -> None:
+    """A handshake that begins while the other is not there yet is lost, and begun again only after 5 seconds."""
+    world, a, b = pair(HARD, HARD)
+
+    def heard() -> bool:
+        return all(one.agent.paths[other.key.public].use.heard for one, other in ((a, b), (b, a)))
+
+    assert world.run(2.0, heard)
+    world.run(20)
+    assert a.state(b) is b.state(a) is State.RELAYED  # the relay's own place is never taken for a direct one
+
+
+def test_a_relay_that_carries_something_is_missed_sooner() -> None:
+    world = World(3, servers=2, relays=2)
+    a, b = world.node(world.box(HARD)), world.node(world.box(HARD))
+    world.start()
+    a.talk(b)
+    b.talk(a)
+    world.run(10)
+    used = a.agent.paths[b.key.public].use.endpoint
+    assert used is not None
+    next(one for one in world.servers if one.place.ip == used.ip).alive = False
+    began = world.internet.now
+
+    assert world.run(30, lambda: a.agent.paths[b.key.public].use.endpoint not in (None, used))
+    assert world.internet.now - began < 10
+
+
+def test_servers_and_peers_can_change_while_it_runs() -> None:
+    world, a, b = pair(CONE, CONE)
+    assert meet(world, a, b, 5)
+    path = a.agent.paths[b.key.public]
+
+    a.agent.link([b.key.public, b"x" * 32])
+    a.agent.serve_by([(world.servers[0].place, world.servers[0].key.public)], world.internet.now)
+    world.run(30)
+
+    assert a.agent.paths[b.key.public] is path and a.direct(b)
+    assert a.agent.up == (world.servers[0].place,)
+    a.agent.link([])
+    assert a.agent.paths == {}

@@ -51,6 +51,9 @@ COMMANDS: dict[str, Entry] = {
     "install": Entry("warren.cli.install:install", HOST, "Have a network come back at every boot."),
     "uninstall": Entry("warren.cli.install:uninstall", HOST, "Take back what `install` made."),
     "agent": Entry("warren.cli.agent:agent", HOST, "Stay, and see to what changes between two applies."),
+    "rendezvous": Entry(
+        "warren.cli.rendezvous:rendezvous", HOST, "Serve hosts behind NATs, so that they find each other."
+    ),
     "confirm": Entry("warren.cli.confirm:confirm", HOST, "Keep what `apply --confirm` did."),
     "rollback": Entry("warren.cli.rollback:rollback", HOST, "Go back to what was applied before."),
     "down": Entry("warren.cli.down:down", HOST, "Put this host back as it was, for a network or a conf."),

@@ -108,4 +108,7 @@ def _with_keys(network: Network, make_key: Callable[[str], PublicKey]) -> Networ
         network,
         hosts=tuple(host if host.key else replace(host, key=make_key(host.name)) for host in network.hosts),
         devices=tuple(one if one.key else replace(one, key=make_key(one.name)) for one in network.devices),
+        rendezvous=tuple(
+            one if one.key else replace(one, key=make_key(str(one.address))) for one in network.rendezvous
+        ),
     )

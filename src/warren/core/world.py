@@ -161,6 +161,9 @@ class _Placing:
         for name in dict.fromkeys((*(one.target.name for one in self.network.expects), *self._domains())):
             if name and name not in self.names:
                 self.names[name] = (next(self.public), self._public_v6())
+        for server in self.network.rendezvous:
+            if not _literal(server.address.host) and server.address.host not in self.names:
+                self.names[server.address.host] = (next(self.public),)
         return World(hosts, tuple(self.nats.values()), clients, tuple(self.names.items()), devices)
 
     def _domains(self) -> Iterator[str]:
@@ -299,7 +302,8 @@ class _Reserved:
 
 
 def _reserved(network: Network, lock: Lock | None) -> _Reserved:
-    endpoints = (host.endpoint.host for host in network.hosts if host.endpoint)
+    dialled = (*(host.endpoint for host in network.hosts), *(server.address for server in network.rendezvous))
+    endpoints = (endpoint.host for endpoint in dialled if endpoint)
     literals = (literal for text in endpoints if (literal := _literal(text)))
     targets = (expect.target.address for expect in network.expects if expect.target.address)
     locked = (

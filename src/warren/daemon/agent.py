@@ -22,6 +22,7 @@ from warren.daemon.dialled import Dialled
 from warren.daemon.duty import Duties, Duty, Event, Tell
 from warren.daemon.failover import Failover
 from warren.daemon.followed import Followed
+from warren.daemon.meet import Meet
 from warren.daemon.pulse import EVERY
 from warren.daemon.uplink import Uplink
 from warren.daemon.ways_out import WaysOut
@@ -30,7 +31,7 @@ from warren.sys.monitor import MONITOR, is_of
 from warren.sys.run import environment
 
 # Endpoints before questions: a question that is asked after a move leaves with the new address.
-DUTIES: tuple[type[Duty], ...] = (Uplink, Followed, WaysOut, Failover, Contents, Dialled)
+DUTIES: tuple[type[Duty], ...] = (Uplink, Meet, Followed, WaysOut, Failover, Contents, Dialled)
 
 # Seconds in which the changes of one move arrive; what comes after them counts as another. A host with a table that
 # never rests is not busy with this alone: from one time to the next the wait is doubled, up to EVERY.

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warren.core.delegates import Watched
+from warren.daemon.meeting import Meeting
 from warren.daemon.redial import Named
 from warren.model.choice import Choice
 from warren.model.lock import FollowedLock
@@ -20,7 +21,7 @@ from warren.model.lock import FollowedLock
 @dataclass(frozen=True, slots=True)
 class Event:
     """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered, refreshed, chosen,
-    ended, dialled or trouble.
+    ended, dialled, path or trouble.
 
     `subject` is the uplink, the peer or the portal it is about, `lans` are those that are told; `says` is for people.
     """
@@ -41,6 +42,7 @@ class Duties:
     `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
     `fed` says whether countries or lists are in force. `choices` are of exits, and `table` is the network's in nft.
     `named` are the peers that are dialled by a name.
+    `meeting` says which peers are found at rendezvous servers, if any.
     """
 
     network: str
@@ -54,6 +56,7 @@ class Duties:
     choices: tuple[Choice, ...] = ()
     table: str = ""
     named: tuple[Named, ...] = ()
+    meeting: Meeting | None = None
 
 
 class Duty:

@@ -24,7 +24,7 @@ CHOOSES = 12.0  # seconds in which an agent has chosen; it takes four
 def start_agents(lab: Lab, reached: dict[str, HostState]) -> None:
     """Start an agent on every host that has something to choose; they end with the lab."""
     for name, state in reached.items():
-        if state.choices:
+        if state.choices and name not in lab.daemons.running:  # one that finds peers chooses, too
             lab.agents[name] = lab.spaces.fork(host_space(name), lambda name=name: _attend(lab, name))  # type: ignore[misc]
 
 

@@ -28,6 +28,7 @@ EXAMPLES = (
     "names",
     "failover",
     "smart",
+    "mesh",
 )
 TIMES = 25
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")

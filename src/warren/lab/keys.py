@@ -1,7 +1,8 @@
 """Keys for a network that is only tried: the one place where the lab differs from what the file says.
 
-The private halves of a file's keys stay on the machines they belong to. So every host and device of a lab gets a fresh
-pair, and each link that has a preshared key a fresh one; they lie in files of the lab's own /run and vanish with it.
+The private halves of a file's keys stay on the machines they belong to. So every host, device and rendezvous server of
+a lab gets a fresh pair, and each link that has a preshared key a fresh one; they lie in files of the lab's own /run and
+vanish with it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ def with_fresh_keys(network: Network) -> tuple[Network, dict[Path, str]]:
         private, public = _pair()
         files[key_file(device.name)] = private
         devices.append(replace(device, key=public))
-    return replace(network, hosts=tuple(hosts), devices=tuple(devices)), files
+    servers = []
+    for number, server in enumerate(network.rendezvous):
+        private, public = _pair()
+        file = PLACE / f"rendezvous.{number}" / "private.key"
+        files[file] = private
+        servers.append(replace(server, key=public, private_key=str(file)))
+    return replace(network, hosts=tuple(hosts), devices=tuple(devices), rendezvous=tuple(servers)), files
 
 
 def key_file(host: str) -> Path:

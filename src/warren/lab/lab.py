@@ -23,6 +23,7 @@ from warren.core.world import SSHD, place_world
 from warren.lab.agents import start_agents
 from warren.lab.ask import AGAIN, Ask, Asker
 from warren.lab.build import build
+from warren.lab.daemons import Daemons
 from warren.lab.devices import connector
 from warren.lab.keys import with_fresh_keys, write_keys
 from warren.lab.learn import await_learned, learners_of
@@ -81,6 +82,7 @@ class Lab:
         self.services = Services(self.spaces, self.selector)
         self.questions = Questions(self.network, self.lock, self.world)
         self.zone = Zone.of(self.world.names)
+        self.daemons = Daemons(self.network, self.lock, self.spaces)
 
     # --- coming up ---------------------------------------------------------------------------------------
 
@@ -299,6 +301,8 @@ def bring_up(network: Network, lock: Lock | None, works: Works = applier) -> Lab
     lab.serve_names()
     reached = lab.apply(host.name for host in lab.network.hosts)
     lab.connect_devices()
+    if works is applier:  # with other tools there is no agent, and nobody finds anybody
+        lab.daemons.start()
     lab.let_learn()
     lab.open_eyes()
     lab.serve_people()

@@ -21,6 +21,8 @@ class SetType(StrEnum):
     IFNAME = "ifname"
     ETHER = "ether_addr"
     PORT = "inet_service"
+    PLACE_V4 = "ipv4_addr . inet_service"
+    PLACE_V6 = "ipv6_addr . inet_service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,14 @@ class FibType:
     negate: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CameFrom:
+    """`ip|ip6 saddr . udp sport @set`: a live set of addresses and UDP ports. Implies the family."""
+
+    family: Family
+    places: SetRef
+
+
 Match = (
     IfName
     | Addr
@@ -192,6 +202,7 @@ Match = (
     | Mark
     | CtMark
     | FibType
+    | CameFrom
 )
 
 # --- statements ------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from warren.model.named_set import ListSource, NamedSet
 from warren.model.portal import Portal
 from warren.model.prefix import FAMILIES, Family, Prefix
 from warren.model.publish import Publish
+from warren.model.rendezvous import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Network:
     delegates: tuple[Delegate, ...] = ()
     lists: tuple[ListSource, ...] = ()
     named: tuple[NamedSet, ...] = ()
+    rendezvous: tuple[Server, ...] = ()
     file: str = "network.yaml"
 
     @cached_property
@@ -86,11 +88,19 @@ class Network:
     def next_hop(self, here: str, there: str) -> str | None:
         """Name the host to which `here` hands packets for `there`: itself, the hub, or nobody.
 
-        A tunnel comes up by itself when one of its ends has an endpoint for the other to dial.
+        A tunnel comes up by itself when one of its ends has an endpoint for the other to dial; where neither has, the
+        agents of the two bring it up with the help of a rendezvous server.
         """
         if self.by_name[here].endpoint is not None or self.by_name[there].endpoint is not None:
             return there
+        if self.rendezvous:
+            return there
         return self.hub if self.hub and self.hub not in (here, there) else None
+
+    def meet(self, one: str, other: str) -> bool:
+        """Say whether two hosts find each other at a rendezvous server: neither of them can be dialled."""
+        ends = (self.by_name[one], self.by_name[other])
+        return bool(self.rendezvous) and one != other and all(host.endpoint is None for host in ends)
 
     @cached_property
     def devices_by_name(self) -> dict[str, Device]:

@@ -283,6 +283,8 @@ class HostState:
     never asked for. `names` say which sets of `tables` are filled with the answers to which domains; they follow from
     the rest, and are not compared. Nor are
     `choices`, which say what of the rest is the agent's.
+    `rendezvous` are the servers at which the agent finds peers that have no endpoint: nothing of the
+    kernel's, and there for `walk` to know.
     """
 
     host: str
@@ -303,6 +305,7 @@ class HostState:
     names: tuple[NameSets, ...] = ()
     choices: tuple[Choice, ...] = ()
     lan_links: tuple[LanLink, ...] = ()
+    rendezvous: tuple[Endpoint, ...] = ()
 
     def interface(self, name: str) -> WgInterface:
         """Find one of our devices; KeyError if it is not ours."""

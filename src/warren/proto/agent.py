@@ -32,18 +32,40 @@ class Agent:
     def __init__(
         self, static: KeyPair, peers: Iterable[bytes], servers: Iterable[tuple[Address, bytes]], draw: Draw
     ) -> None:
-        epoch = int.from_bytes(draw(8)) | 1
-        self._visits = {place: Visit(static, place, key, epoch, draw) for place, key in servers}
-        self.paths = {peer: Path(static, epoch, peer) for peer in sorted(peers) if peer != static.public}
-        self._uses = {peer: path.use for peer, path in self.paths.items()}
-        self._asks = dict.fromkeys(self.paths, (float("-inf"), 0))
+        self._static, self._draw = static, draw
+        self._epoch = int.from_bytes(draw(8)) | 1
+        self._candidates: tuple[Candidate, ...] = ()
+        self._visits: dict[Address, Visit] = {}
+        self.paths: dict[bytes, Path] = {}
+        self._uses: dict[bytes, Use] = {}
+        self._asks: dict[bytes, tuple[float, int]] = {}
         self._events: list[Use] = []
         self.refused: Counter[Refusal] = Counter()
+        self.serve_by(servers, float("-inf"))
+        self.link(peers)
 
     # --- what the shell knows -------------------------------------------------------------------------------------
 
+    def serve_by(self, servers: Iterable[tuple[Address, bytes]], now: float) -> None:
+        """Visit these servers from now on, in the place of others; sessions with those that stay go on."""
+        before, self._visits = self._visits, {}
+        for place, key in servers:
+            known = before.get(place)
+            if known is None or known.server_key != key:
+                known = Visit(self._static, place, key, self._epoch, self._draw)
+                known.offer(self._candidates, now)
+            self._visits[place] = known
+
+    def link(self, peers: Iterable[bytes]) -> None:
+        """Have paths to these peers, in the place of others; those that stay are left alone."""
+        wanted = [peer for peer in sorted(peers) if peer != self._static.public]
+        self.paths = {peer: self.paths.get(peer) or Path(self._static, self._epoch, peer) for peer in wanted}
+        self._uses = {peer: self._uses.get(peer, path.use) for peer, path in self.paths.items()}
+        self._asks = {peer: self._asks.get(peer, (float("-inf"), 0)) for peer in self.paths}
+
     def offer(self, candidates: tuple[Candidate, ...], now: float) -> None:
         """Say where this host may be reached, apart from what servers see."""
+        self._candidates = candidates
         for visit in self._visits.values():
             visit.offer(candidates, now)
 
@@ -60,6 +82,11 @@ class Agent:
     def traffic(self, peer: bytes, now: float) -> None:
         """WireGuard carries something for this peer."""
         self.paths[peer].traffic(now)
+
+    @property
+    def up(self) -> tuple[Address, ...]:
+        """The servers that know this host."""
+        return tuple(place for place, visit in self._visits.items() if visit.up)
 
     @property
     def mapping(self) -> Mapping | None:

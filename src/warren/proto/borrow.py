@@ -7,13 +7,14 @@ from warren.proto.address import Address
 from warren.proto.message import Grant
 from warren.proto.packet import RelayWelcome
 
-KEEPS = 15.0  # seconds between two hellos
+KEEPS, BUSY = 15.0, 3.0  # seconds between two hellos, and while it carries something
 REPEATS = (
     0.2,
     0.4,
     0.8,
     1.6,
 )  # seconds until one that was not answered is sent again; after the last the relay is silent
+CALLS = (0.05, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 15.0)  # seconds until the peer is asked again whether it is there
 RETRIES = 10.0  # and this long until it is tried again
 
 
@@ -25,8 +26,11 @@ class Borrowed:
         self.ends = now + granted.lifetime
         self._counter = -1
         self._tries = 0
-        self._due = now
+        self._due = self._answered = now
         self.answers = False
+        self.heard = False  # the peer is there too: it spoke by it
+        self._calls = 0
+        self.calls_at = float("inf")
         self.failed = False  # it was silent or has ended: another may be had
 
     @property
@@ -51,7 +55,10 @@ class Borrowed:
             return False
         if not grant.is_authentic(welcome, self.granted.secret, self._who):
             return False
+        if not self.answers:
+            self.listen(now)
         self.answers, self.failed, self._tries, self._due = True, False, 0, now + KEEPS
+        self._answered = now
         return True
 
     def renew(self, now: float) -> None:
@@ -59,9 +66,26 @@ class Borrowed:
         if self._due > now and not self.failed:
             self._tries, self._due = 0, now
 
+    def hurry(self, now: float) -> None:
+        """Look sooner whether the relay still answers: somebody depends on it."""
+        if self.answers and not self._tries:
+            self._due = min(self._due, max(now, self._answered + BUSY))
+
     def next_timer(self) -> float:
         """Say when `to_send` should be asked."""
         return min(self._due, self.ends)
+
+    def listen(self, now: float) -> None:
+        """Take the peer for absent until it is heard: the relay is new to it, or it has started anew."""
+        self.heard, self._calls, self.calls_at = False, 0, now
+
+    def calls(self, now: float) -> bool:
+        """Say whether the peer is to be asked by the relay now whether it is there; until it has been heard."""
+        if self.heard or not self.answers or self.calls_at > now:
+            return False
+        self.calls_at = now + CALLS[min(self._calls, len(CALLS) - 1)]
+        self._calls += 1
+        return True
 
     def to_send(self, now: float) -> bytes | None:
         """Give the hello that is due; notices silence, and the end of the grant."""

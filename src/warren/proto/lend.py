@@ -68,6 +68,23 @@ class Lender:
         self._lent[pair] = lent = Lent(pair, self._ip, self._free.pop(), number, self._draw(KEY), now + LIFETIME)
         return lent, True
 
+    @property
+    def lent(self) -> tuple[Lent, ...]:
+        """What is lent now."""
+        return tuple(self._lent.values())
+
+    def take_up(self, lent: Lent) -> bool:
+        """Go on with what was lent in an earlier run, and say whether its ports are still ours to lend."""
+        if lent.ip != self._ip or lent.port not in self._free or lent.pair in self._lent:
+            return False
+        self._free.remove(lent.port)
+        self._lent[lent.pair] = lent
+        return True
+
+    def withdraw(self, lent: Lent) -> None:
+        """Take back what cannot be carried, and never lend its ports again: somebody else has them."""
+        self._lent.pop(lent.pair, None)
+
     def renew(self, who: bytes) -> list[tuple[bytes, bytes]]:
         """Have the relays of a host that started anew get new secrets when they are next lent; gives their pairs."""
         pairs = [pair for pair in self._lent if who in pair]

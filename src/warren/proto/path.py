@@ -39,11 +39,15 @@ EPOCHS = 8  # runs of a peer that are remembered, so that a server that is behin
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Where WireGuard is to send to for this peer (None: nothing works yet), and whether only that may answer."""
+    """Where WireGuard is to send to for this peer (None: nothing works yet), and whether only that may answer.
+
+    `heard`: the peer itself has been heard there, so that a handshake that begins now arrives.
+    """
 
     peer: bytes
     endpoint: Address | None
     exclusive: bool
+    heard: bool = False
 
 
 @dataclass(slots=True)
@@ -85,8 +89,10 @@ class Path:
     def use(self) -> Use:
         """What WireGuard is to use now."""
         if self.state is State.DIRECT:
-            return Use(self.peer, self._endpoint, True)
-        return Use(self.peer, self.relay.place if self.relay and self.state is State.RELAYED else None, False)
+            return Use(self.peer, self._endpoint, True, True)
+        if self.relay and self.state is State.RELAYED:
+            return Use(self.peer, self.relay.place, False, self.relay.heard)
+        return Use(self.peer, None, False)
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
@@ -114,7 +120,10 @@ class Path:
         elif before.place == granted.relay:
             if not before.prolong(granted, now):
                 self.relay = Borrowed(self._static.public, granted, now)
-                self.relay.answers = before.answers  # a new secret only: what it carries is not interrupted
+                # A new secret only: what it carries is not interrupted.
+                self.relay.answers, self.relay.heard = before.answers, before.heard
+                if not self.relay.heard:
+                    self.relay.calls_at = now
         else:
             self._spare = granted
 
@@ -135,6 +144,8 @@ class Path:
         """Note that WireGuard carries something for this peer, so that silence is noticed at once."""
         if self.state is State.DIRECT and now - self._traffic > ACTIVE:
             self._beat = min(self._beat, now)
+        if self.state is State.RELAYED and self.relay:
+            self.relay.hurry(now)
         self._traffic = now
 
     def receive(self, sealed: Between, source: Address, now: float) -> Refusal | None:
@@ -148,6 +159,8 @@ class Path:
         if isinstance(taken, Refusal):
             return taken
         said, number = taken
+        if self.relay and source == self.relay.place:
+            self.relay.heard = True
         match said:
             case Probe():
                 self._say(Pong(source), source, number)
@@ -177,6 +190,8 @@ class Path:
                 times.append(max(self._first_answer + SETTLES, self._not_before))
             if self.state is State.DIRECT:
                 times.append(self._beat)
+            if self.relay and self.state is State.RELAYED and self.relay.answers and not self.relay.heard:
+                times.append(self.relay.calls_at)
         return min(times, default=float("inf"))
 
     def to_send(self, now: float) -> list[tuple[bytes, Address]]:
@@ -187,6 +202,8 @@ class Path:
                 self._out.append((hello, self.relay.place))
             if not self.relay.answers and self.state is State.RELAYED:
                 self._enter(Input.RELAY_SILENT, now)
+            if self.pair is not None and self.state is State.RELAYED and self.relay.calls(now):
+                self._say(Probe(self._generation), self.relay.place)
             if self.relay.failed and self._spare:
                 self._borrow(self._spare, now)
         if self.pair is not None and self.state is not State.ABSENT:
@@ -211,6 +228,8 @@ class Path:
         self._generation = self._highest = 0
         self._not_before, self._hold = now, HOLDS
         self._farewells = []
+        if self.relay:
+            self.relay.listen(now)
         self._enter(Input.INTRODUCED, now)
 
     def _enter(self, happened: Input, now: float) -> None:

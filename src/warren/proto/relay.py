@@ -7,6 +7,7 @@ feed the kernel's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from warren.proto import grant, packet
@@ -46,6 +47,18 @@ class Relay:
         """Carry it no more."""
         for who in lent.pair:
             self._sides.pop(lent.place(who).port, None)
+
+    def known(self, lent: Lent) -> tuple[tuple[Address | None, int], ...]:
+        """Give where the two hosts of a pair are, and the counters of their last hellos, in the pair's order."""
+        sides = [self._sides[lent.place(who).port] for who in lent.pair]
+        return tuple((side.address, side.counter) for side in sides)
+
+    def remember(self, lent: Lent, known: Iterable[tuple[Address | None, int]]) -> None:
+        """Carry a pair on from where an earlier run left it."""
+        self.open(lent)
+        for who, (address, counter) in zip(lent.pair, known, strict=True):
+            side = self._sides[lent.place(who).port]
+            side.address, side.counter = address, counter
 
     def receive(self, data: bytes, source: Address, port: int) -> tuple[bytes, Address, int] | Refusal:
         """Take a datagram that came to a port."""

@@ -108,6 +108,15 @@ def _remembered(store: Store) -> dict[str, str]:
     return {name: host for name, host in held.items() if isinstance(host, str) and name.rpartition(":")[2].isdecimal()}
 
 
+def every_address(endpoint: Endpoint) -> tuple[str, ...]:
+    """Find all addresses that an endpoint stands for now, in the order of getaddrinfo(3); none if there is none."""
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(one[4][0]) for one in found))
+
+
 def path_mtu(addresses: Iterable[str], links: Mapping[str, int], mark: int = 0, run: Run = run) -> int | None:
     """Find the least MTU of the routes to these addresses, else that of the default route; None if there is neither.
 

@@ -298,7 +298,9 @@ def _shape(family: str, name: str, listed: list[nft.Entry], live: frozenset[str]
     for entry in listed:
         if "set" in entry:
             body = entry["set"]
-            kind = next((kind for kind in SetType if kind.value == body.get("type")), SetType.IPV4)
+            listed_type = body.get("type", "")
+            said = listed_type if isinstance(listed_type, str) else " . ".join(listed_type)
+            kind = next((kind for kind in SetType if kind.value == said), SetType.IPV4)
             sets.append(Set(body["name"], kind, live=body["name"] in live, timeout=int(body.get("timeout", 0))))
         elif "chain" in entry:
             body = entry["chain"]

@@ -22,6 +22,7 @@ from warren.core.check import (
     maps,
     portals,
     publishes,
+    rendezvous,
     sets,
     sources,
 )
@@ -36,6 +37,7 @@ from warren.model.network import Network
 CHECKS: tuple[Check, ...] = (
     *hosts.CHECKS,
     *dialling.CHECKS,
+    *rendezvous.CHECKS,
     *devices.CHECKS,
     *addresses.CHECKS,
     *maps.CHECKS,

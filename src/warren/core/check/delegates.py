@@ -20,7 +20,8 @@ def ends(subject: Subject) -> Iterator[Diagnostic]:
             says = f"`{delegate.to}` would get the prefix from itself."
             yield finding("W134", subject.spots(delegate.at, "to"), says, "Name the host whose LANs get the prefix.")
             continue
-        if network.next_hop(delegate.to, delegate.source) != delegate.source:
+        pair = (delegate.to, delegate.source)
+        if network.next_hop(*pair) != delegate.source or network.meet(*pair):
             says = f"`{delegate.source}` and `{delegate.to}` have no tunnel of their own, for neither has an endpoint."
             hint = f"Give one of them an `endpoint:`; for `{delegate.source}`, which has the prefix, that is usual."
             yield finding("W138", subject.spots(delegate.at, "from"), says, hint)

@@ -51,13 +51,13 @@ def hub(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def reach(subject: Subject) -> Iterator[Diagnostic]:
-    """Any two hosts can dial each other, or meet at the hub.
+    """Any two hosts can dial each other, meet at the hub, or find each other at a rendezvous server.
 
     Hosts without an endpoint can dial each other not at all, so one finding names all of them.
     """
     network = subject.network
     silent = [host for host in network.hosts if host.endpoint is None]
-    if network.hub or len(silent) < 2:
+    if network.hub or network.rendezvous or len(silent) < 2:
         return
     able = [host.name for host in network.hosts if host.endpoint is not None]
     hint = "Give one of them an `endpoint:`" if len(silent) == 2 else "Give all but one of them an `endpoint:`"
@@ -65,6 +65,7 @@ def reach(subject: Subject) -> Iterator[Diagnostic]:
         hint += f", or write `hub: {able[0]}` to let them meet there."
     else:
         hint += "." if len(silent) == 2 else ", or give one of them an `endpoint:` and make it the hub."
+    hint = f"{hint[:-1]}. Or let them find each other with `rendezvous:` (docs/meeting.md)."
     says = f"{several([host.name for host in silent])} have no endpoint, so no two of them can dial each other."
     yield finding("W043", silent[0].at or subject.spots(None), says, hint)
 

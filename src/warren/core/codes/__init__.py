@@ -19,6 +19,7 @@ from warren.core.codes import (
     promises,
     publish,
     render,
+    rendezvous,
     text,
 )
 from warren.core.codes.code import ERROR, WARNING, Code
@@ -54,6 +55,7 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     (_codes(195, 204), "Names resolved"),
     (_codes(225, 229), "Several exits"),
     (_codes(205, 219), "Services on LANs"),
+    ("W23", "Rendezvous servers"),
 )
 
 CODES: dict[str, Code] = dict(
@@ -74,6 +76,7 @@ CODES: dict[str, Code] = dict(
                 dns,
                 failover,
                 lans,
+                rendezvous,
             )
             for row in part.CODES.items()
         ),

@@ -63,7 +63,7 @@ def _peer(here: Here, peer: Host) -> Peer:
         public_key=peer.key,
         allowed_ips=_allowed_ips(here, peer.name),
         endpoint=endpoint,
-        keepalive=KEEPALIVE if endpoint is not None and here.host.endpoint is None else 0,
+        keepalive=KEEPALIVE if here.host.endpoint is None and (endpoint is not None or here.meets(peer.name)) else 0,
         psk=SecretRef(psk_path) if psk_path else None,
         psk_fingerprint=dict(here.surroundings.secrets).get(psk_path, "") if psk_path else "",
         name=peer.name,

@@ -52,6 +52,10 @@ class Here:
         """The hosts this one has a tunnel with."""
         return self.fabric.peers(self.host.name)
 
+    def meets(self, peer: str) -> bool:
+        """Say whether the agent finds a peer at a rendezvous server."""
+        return self.fabric.network.meet(self.host.name, peer)
+
     @cached_property
     def dedicated(self) -> tuple[str, ...]:
         """The peers held on devices of their own."""

@@ -15,6 +15,7 @@ from warren.core.compile.here import Here
 from warren.core.compile.lan_links import lay_lan_addresses, lay_lan_links
 from warren.core.compile.lan_services import lay_lan_services, own_resolver
 from warren.core.compile.ledger import ledger_needs, sequential_ledger
+from warren.core.compile.meeting import servers
 from warren.core.compile.radio import lay_radio, lay_radio_settings
 from warren.core.compile.routes import lay_routes
 from warren.core.compile.rules import lay_rules
@@ -52,4 +53,5 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         names=lay_names(here),
         choices=lay_choices(here),
         lan_links=lay_lan_links(here),
+        rendezvous=servers(here),
     )

@@ -24,6 +24,7 @@ from warren.core.parse.names import network_name
 from warren.core.parse.portals import PORTAL_KEYS, portals
 from warren.core.parse.publishes import PUBLISH_KEYS, publishes
 from warren.core.parse.reading import Key, Reading, each, entry, nothing, scalar
+from warren.core.parse.rendezvous import SERVER_KEYS, servers
 from warren.core.parse.spots import Spots
 from warren.core.parse.tree import MAX_BYTES, Node, Refused, Table, compose
 from warren.core.parse.wifi import WIFI_KEYS
@@ -49,6 +50,7 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
     "hosts": Key(hosts, required=True),
     "devices": Key(devices),
     "hub": Key(_hub),
+    "rendezvous": Key(servers),
     "delegate": Key(delegates),
     "lists": LISTS,
     "portals": Key(portals),
@@ -71,6 +73,7 @@ SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "dns": DNS_KEYS,
     "publish": PUBLISH_KEYS,
     "delegate": DELEGATE_KEYS,
+    "rendezvous": SERVER_KEYS,
     "expect": EXPECT_KEYS,
     "when": WHEN_KEYS,
     "resolves": RESOLVES_KEYS,
@@ -167,5 +170,6 @@ def _network(root: Table, reading: Reading) -> Network | None:
         delegates=values.get("delegate", ()),
         devices=values.get("devices", ()),
         lists=values.get("lists", ()),
+        rendezvous=values.get("rendezvous", ()),
         file=reading.file,
     )

@@ -29,7 +29,7 @@ PATIENCE = 50_000  # names that one run compares with misspelt ones: guesses cos
 SHOWN = 44  # characters of a text from the file that a message repeats
 
 # Words of the language of network files that this version does not have (issue: refused, never ignored).
-LATER = frozenset(("rendezvous", "knock"))
+LATER = frozenset(("knock",))
 
 
 @dataclass

@@ -17,6 +17,7 @@ from warren.core.render.nft_words import join_ports, port_span
 from warren.model.firewall import (
     Accept,
     Addr,
+    CameFrom,
     Chain,
     Counter,
     CtDirection,
@@ -182,6 +183,8 @@ class Words:
                     return Condition(())
                 flag = "-s" if match.field == "saddr" else "-d"
                 return _oneof((f"{flag} {prefix}" for prefix in self.prefixes(match)), match.negate)
+            case CameFrom():
+                return Condition(())  # a live set, which nobody feeds where there is no agent
             case EtherSource():
                 return _oneof(f"-m mac --mac-source {mac}" for mac in match.macs)
             case NfProto():

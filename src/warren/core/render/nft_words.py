@@ -12,6 +12,7 @@ from functools import singledispatch
 from warren.model.firewall import (
     Accept,
     Addr,
+    CameFrom,
     Counter,
     CtDirection,
     CtMark,
@@ -149,6 +150,13 @@ def _(match: Addr, family: str = "inet") -> str | None:
 @match_text.register
 def _(match: EtherSource, family: str = "inet") -> str | None:
     return f"ether saddr {_oneof(match.macs)}" if match.macs else None
+
+
+@match_text.register
+def _(match: CameFrom, family: str = "inet") -> str | None:
+    if _TABLE_FAMILY.get(family, match.family) != match.family:
+        return None
+    return f"{'ip' if match.family == 4 else 'ip6'} saddr . udp sport @{match.places.name}"
 
 
 @match_text.register

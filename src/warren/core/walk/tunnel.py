@@ -17,6 +17,7 @@ from warren.core.walk.gate import End
 from warren.core.walk.host import Device, HostView
 from warren.core.walk.packet import Packet, to_address
 from warren.core.walk.underlay import Memory
+from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey
 from warren.model.prefix import Address, Family, family_of
 from warren.model.state import Peer
@@ -136,10 +137,52 @@ class Tunnels:
                 return _link(dialled.back, far.name, far_device.name, _remote(dialled.back), learned=True)
             failed = dialled.failed or f"it reaches {dialled.far_device}, not {device.name}"
             failures.append(f"{far.name} dials {caller.endpoint}: {failed}")
+        if peer.endpoint is None and peer.keepalive and host.state.rendezvous:
+            return self._meet(host, device, peer, far, memory, depth)
         if failures:
             return Link(End(Disposition.TUNNEL_DOWN, "; ".join(failures)), far_name)
         says = f"{host.name} knows no endpoint of {far_name}, and {far_name} does not dial it"
         return Link(End(Disposition.NO_PEER_ENDPOINT, says), far_name)
+
+    def _meet(self, host: HostView, device: Device, peer: Peer, far: HostView, memory: Memory, depth: int) -> Link:
+        """Say how far packets get that go by what the two hosts' agents find.
+
+        Both have to reach a rendezvous server. What path they find then, through their NATs or by a relay, is theirs
+        to try out: what is said here is that there is one, and what the two ways to the server carry.
+        """
+        assert device.wireguard is not None
+        far_device = next(iter(far.by_key(device.wireguard.public_key)), None)
+        if far_device is None:
+            return Link(End(Disposition.NO_PEER, f"{far.name} does not have {host.name} as a peer"), far.name)
+        failures = []
+        for server in host.state.rendezvous:
+            ways = [
+                self._ask(end, tunnel, server, memory, depth) for end, tunnel in ((host, device), (far, far_device))
+            ]
+            failed = [way for way in ways if way.failed]
+            if not failed:
+                carries = min(way.there.packet.carries for way in ways)
+                at = f"where their agents find a way, with the help of {server}"
+                family = ways[0].there.packet.family
+                return Link(None, far.name, far_device.name, at, True, family, carries, tuple(ways[0].there.hops))
+            failures += [way.failed for way in failed]
+        says = "no rendezvous server is reached by both: " + "; ".join(dict.fromkeys(failures))
+        return Link(End(Disposition.TUNNEL_DOWN, says), far.name)
+
+    def _ask(self, host: HostView, device: Device, server: Endpoint, memory: Memory, depth: int) -> _Dialled:
+        """Walk a packet from WireGuard's port to a rendezvous server."""
+        assert device.wireguard is not None
+        address = self._resolve(host, server.host)
+        family = family_of(address) if address else Family.IPV4
+        packet = Packet(family, 0, int(address) if address else 0, "udp", device.port, server.port, HANDSHAKE)
+        packet.mark, packet.df = device.wireguard.fwmark, host.df
+        if address is None:
+            nowhere = Course(packet, OnHost(host.name))
+            return _Dialled(nowhere, failed=f"the name {server.host} is not known to {host.name}")
+        there = self._send(OnHost(host.name), packet, memory, depth + 1)
+        if there.disposition is not Disposition.EXITED:
+            return _Dialled(there, failed=f"{host.name} to {server}: {there.disposition}: {there.says}")
+        return _Dialled(there)
 
     def _dial(
         self, caller: HostView, device: Device, peer: Peer, called: HostView, memory: Memory, depth: int

@@ -34,6 +34,7 @@ from warren.core.compile.firewall.sets import (
 )
 from warren.core.compile.here import Here
 from warren.core.compile.ledger import mac_mark
+from warren.core.compile.meeting import refuse_left
 from warren.core.compile.portals import identity
 from warren.model.firewall import (
     DSTNAT,
@@ -96,6 +97,7 @@ def ingress_chains(here: Here) -> Iterator[Chain]:
 def _prerouting(here: Here) -> Iterator[NftRule]:
     uplink = here.host.uplink
     ports = tuple(sorted({device.port for device in here.locked.devices if device.name in here.devices}))
+    yield from refuse_left(here)
     yield rule(
         Port("udp", "dport", ports),
         CAME_ELSEWHERE,

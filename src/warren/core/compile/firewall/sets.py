@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from warren.core.compile.here import Here
+from warren.core.compile.meeting import left_places
 from warren.model.firewall import (
     Addr,
     CtMark,
@@ -41,7 +42,7 @@ def named_sets(here: Here) -> tuple[Set, ...]:
             Set(near(family).name, FAMILY_TYPE[family], near_prefixes(here, family)),
             Set(ours(family).name, FAMILY_TYPE[family], our_sources(here, family)),
         ]
-    return (*sets, *own_sockets(here))
+    return (*sets, *own_sockets(here), *left_places(here))
 
 
 def own_sockets(here: Here) -> tuple[Set, ...]:

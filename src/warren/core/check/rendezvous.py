@@ -1,0 +1,67 @@
+"""Checks of rendezvous servers: that each is one, that somebody needs them, and what they cannot help with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from warren.core.check.subject import Check, Subject, finding
+from warren.core.parse.addresses import parse_address
+from warren.model.diagnostic import Diagnostic
+from warren.model.prefix import covers
+
+
+def servers(subject: Subject) -> Iterator[Diagnostic]:
+    """Each server has an address of its own, outside the tunnels, and a key that nobody else has."""
+    network = subject.network
+    addresses: set[str] = set()
+    keys = {host.key: f"the host `{host.name}`" for host in network.hosts if host.key}
+    for server in network.rendezvous:
+        where = subject.spots(server.at, "address")
+        if str(server.address) in addresses:
+            says = f"There is another server at `{server.address}`."
+            yield finding("W230", where, says, "Name each server once.")
+        addresses.add(str(server.address))
+        literal = parse_address(server.address.host)
+        inside = [prefix for prefix in network.overlay if literal is not None and covers(prefix, literal)]
+        if inside:
+            says = f"The server's address lies in the overlay `{inside[0]}`, so only a tunnel leads to it."
+            yield finding("W040", where, says, "Write its public address, or choose another overlay.")
+        if not server.key:
+            hint = "Run `warren keys gen /etc/warren/rendezvous.key` there and add `key: …`."
+            yield finding("W030", subject.spots(server.at), f"The server at `{server.address}` has no key.", hint)
+        elif server.key in keys:
+            says = f"The server at `{server.address}` has the same key as {keys[server.key]}."
+            hint = "Make a pair of its own for it: `warren keys gen /etc/warren/rendezvous.key`."
+            yield finding("W230", subject.spots(server.at, "key"), says, hint)
+        else:
+            keys[server.key] = f"the server at `{server.address}`"
+
+
+def need(subject: Subject) -> Iterator[Diagnostic]:
+    """There are hosts that find each other there, and no hub that would carry their packets."""
+    network = subject.network
+    if not network.rendezvous:
+        return
+    where = subject.spots(None, "rendezvous")
+    if network.hub:
+        says = f"Hosts that cannot dial one another would meet at the hub `{network.hub}`, and at a rendezvous server."
+        yield finding("W231", where, says, "Take one of the two out.")
+    if sum(host.endpoint is None for host in network.hosts) < 2:
+        says = "No two hosts are without an endpoint, so nobody has anything to ask a rendezvous server."
+        yield finding("W233", where, says, "Take `rendezvous:` out.")
+
+
+def portals(subject: Subject) -> Iterator[Diagnostic]:
+    """A portal's tunnels are such as one of its ends can dial."""
+    network = subject.network
+    if network.hub or not network.rendezvous:
+        return
+    for way in network.ways:
+        for here, there in zip(way.hops, way.hops[1:], strict=False):
+            if here in network.by_name and there in network.by_name and network.meet(here, there):
+                says = f"`{here}` and `{there}` have no endpoint, and a portal's tunnel is one that somebody dials."
+                hint = "Give one of them an `endpoint:`, or name in `via:` a host that has one."
+                yield finding("W232", subject.portal_spot(way.portal, "exit"), says, hint)
+
+
+CHECKS: tuple[Check, ...] = (servers, need, portals)

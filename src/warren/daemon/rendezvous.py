@@ -1,0 +1,203 @@
+"""The rendezvous server: an event loop around `proto.rendezvous`, which decides everything, and the relays it lends.
+
+    one UDP port ──► Rendezvous ──► answers, pushes          two ports of each pair ──► Carrier ──► the other port
+                        └─ Opened, Closed ──────────────────────────────────────────────┘
+
+It needs no privilege and changes nothing of its machine. When it ends, what it has lent is kept; a server that is
+started anew carries on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from warren.daemon.carrier import Carrier
+from warren.daemon.kept import Memory
+from warren.daemon.metrics import Metric, as_text, serve
+from warren.proto.address import Address
+from warren.proto.lend import Lender, Lent
+from warren.proto.noise import KeyPair
+from warren.proto.rendezvous import Came, Closed, Left, Opened, Rendezvous
+from warren.sys import datagram
+
+KEEPS = 10.0  # seconds between two looks at what has to be kept
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server is told: its key, where it is, whom it serves (names by key), and with whom each is linked."""
+
+    key: KeyPair = field(repr=False)
+    places: tuple[Address, ...]
+    names: Mapping[bytes, str]
+    links: Mapping[bytes, frozenset[bytes]]
+    relay: range | None = None
+    metrics: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the server has to tell: `kind` is serving, came, left, lent, ended or trouble; `says` is for people."""
+
+    kind: str
+    hosts: tuple[str, ...]
+    address: str
+    says: str
+
+
+class Server:
+    """One run of a server."""
+
+    def __init__(self, settings: Settings, store: Memory, tell: Callable[[Event], None]) -> None:
+        self._settings, self._store, self._tell = settings, store, tell
+        lender = Lender(settings.places[0].ip, settings.relay, os.urandom) if settings.relay else None
+        self._lender = lender
+        self._machine = Rendezvous(settings.key, settings.links, os.urandom, lender)
+        self._carrier = Carrier(lambda says: tell(Event("trouble", (), "", says)))
+        self._sockets: list[socket.socket] = []
+        self._here: set[bytes] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._count: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; HostError if the port or the metrics' address cannot be had."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        where, metrics = self._settings.places[0], self._settings.metrics
+        self._sockets = datagram.bind_here(tuple(place.ip for place in self._settings.places), where.port)
+        gives = await serve(str(metrics.ip), metrics.port, self.metrics) if metrics else None
+        try:
+            for each in self._sockets:
+                loop.add_reader(each, self._read, each)
+            self._take_up()
+            relays = f", lending relays at ports {self._relays()}" if self._settings.relay else ""
+            says = f"serving {len(self._settings.links)} hosts at {where}{relays}"
+            self._say("serving", (), str(where), says)
+            self._pump()
+            while not ended.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), KEEPS)
+                self._keep()
+        finally:
+            if gives is not None:
+                gives.close()
+            for each in self._sockets:
+                loop.remove_reader(each)
+                each.close()
+            self._carrier.close_all()
+            self._store.close()
+
+    # --- in and out ---------------------------------------------------------------------------------------
+
+    def _read(self, at: socket.socket) -> None:
+        now = asyncio.get_running_loop().time()
+        for data, source in datagram.taken(at):
+            self._count["in"] += 1
+            self._machine.receive(data, source, now)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what is to be sent, tell what happened, and come back when something is due."""
+        loop = asyncio.get_running_loop()
+        for data, to in self._machine.to_send(loop.time()):
+            by = next((one for one in self._sockets if (one.family == socket.AF_INET) == (to.ip.version == 4)), None)
+            self._count["out"] += by is not None and datagram.send(by, data, to)
+        self._note()
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self._machine.next_timer()
+        self._timer = loop.call_at(due, self._pump) if due is not None else None
+
+    def _note(self) -> None:
+        for event in self._machine.events():
+            match event:
+                case Came():
+                    self._here.add(event.who)
+                    name = self._name(event.who)
+                    self._say("came", (name,), str(event.address), f"{name} is at {event.address}")
+                case Left():
+                    self._here.discard(event.who)
+                    name = self._name(event.who)
+                    self._say("left", (name,), "", f"{name} has gone")
+                case Opened():
+                    self._open(event.lent)
+                    one, other = (self._name(who) for who in event.lent.pair)
+                    self._say("lent", (one, other), str(event.lent.port), f"{one} and {other} have a relay")
+                case Closed():
+                    self._carrier.close(event.lent)
+                    one, other = (self._name(who) for who in event.lent.pair)
+                    self._say("ended", (one, other), str(event.lent.port), f"{one} and {other} need no relay now")
+
+    def _open(self, lent: Lent) -> None:
+        if not self._carrier.open(lent) and self._lender is not None:
+            self._lender.withdraw(lent)  # the two ask again when they notice, and get other ports
+
+    def _say(self, kind: str, hosts: tuple[str, ...], address: str, says: str) -> None:
+        self._tell(Event(kind, hosts, address, says))
+
+    def _name(self, who: bytes) -> str:
+        return self._settings.names.get(who, who.hex()[:16])
+
+    def _relays(self) -> str:
+        relay = self._settings.relay
+        return f"{relay.start} to {relay.stop - 1}" if relay else ""
+
+    # --- over a restart -----------------------------------------------------------------------------------
+
+    def _take_up(self) -> None:
+        """Carry on what was lent in an earlier run, for members of the network and while it lasts."""
+        if self._lender is None:
+            return
+        shift = asyncio.get_running_loop().time() - time.time()
+        for kept in self._store.load():
+            one, other = kept.lent.pair
+            kept.lent.ends = kept.ends + shift
+            linked = other in self._settings.links.get(one, ())
+            taken = linked and kept.ends > time.time() and self._lender.take_up(kept.lent)
+            if taken and not self._carrier.take_up(kept):
+                self._lender.withdraw(kept.lent)
+
+    def _keep(self) -> None:
+        if self._lender is not None:
+            self._store.save([self._carrier.kept(lent) for lent in self._lender.lent])
+
+    # --- what it counts -----------------------------------------------------------------------------------
+
+    def metrics(self) -> str:
+        """Write what Prometheus reads."""
+        carried, refused = self._carrier.packets, self._machine.refused
+        metrics: list[Metric] = [
+            ("warren_rendezvous_members", "gauge", "Hosts of the network file.", [("", len(self._settings.links))]),
+            ("warren_rendezvous_registered", "gauge", "Hosts that are here.", [("", len(self._here))]),
+            ("warren_rendezvous_remembered", "gauge", "Sessions, hosts and pushes held.", [("", self._machine.size)]),
+            ("warren_rendezvous_relays", "gauge", "Relays that are lent.", [("", len(self._carrier))]),
+            (
+                "warren_rendezvous_datagrams_total",
+                "counter",
+                "Datagrams at the server's own port.",
+                [(f'{{direction="{way}"}}', self._count[way]) for way in ("in", "out")],
+            ),
+            (
+                "warren_rendezvous_refused_total",
+                "counter",
+                "Datagrams that were answered with silence.",
+                [(f'{{reason="{why}"}}', count) for why, count in sorted(refused.items())],
+            ),
+            (
+                "warren_relay_packets_total",
+                "counter",
+                "Packets at the relays' ports.",
+                [(f'{{what="{what}"}}', carried[what]) for what in ("carried", "refused", "dropped")],
+            ),
+            ("warren_relay_bytes_total", "counter", "Bytes that relays carried.", [("", carried["bytes"])]),
+        ]
+        return as_text(metrics)
