@@ -41,6 +41,7 @@ def test_the_examples_are_those_the_project_promises() -> None:
         "gateway",
         "hotspot",
         "ipv6-land",
+        "mesh",
         "names",
         "nested",
         "overlap",
