@@ -303,18 +303,21 @@ SCENARIOS = (
     _scenario("apply-fails", "a command fails in the midst of an apply, which undoes itself", "nothing leaks", _failed),
     _scenario(
         "apply-killed",
-        "an apply is killed before each of its commands, again and again until it is through",
+        "an apply is killed after 0, 1, 2, 3, 5, 8 and 13 of its commands, one time after the other",
         "nothing leaks",
         _apply_killed,
     ),
     _scenario(
         "apply-back-killed",
-        "the apply of the former file is killed before each of its commands",
+        "the apply of the former file is killed in the same way",
         "nothing leaks",
         _back_killed,
     ),
     _scenario(
-        "down-killed", "`warren down` is killed after each of its commands but the last", "nothing leaks", _down_killed
+        "down-killed",
+        "`warren down` is killed three times on its way, last shortly before it takes the table away",
+        "nothing leaks",
+        _down_killed,
     ),
     _scenario(
         "not-confirmed",
