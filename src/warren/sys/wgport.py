@@ -154,6 +154,8 @@ class _needed:
         if isinstance(error, PermissionError):
             says = "sending from WireGuard's own port needs CAP_NET_RAW and CAP_NET_ADMIN"
             raise HostError(says, "Run warren as root.") from None
+        if isinstance(error, OSError):  # a unit that forbids packet sockets
+            raise HostError(f"WireGuard's own port cannot be listened at: {error.strerror or error}") from None
 
 
 def _attach(to: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:

@@ -152,7 +152,7 @@ def _agent(where: Where) -> Iterator[Section]:
             "Restart=always",
             "RestartSec=5",
             *_environment(where),
-            *_privileges("CAP_NET_ADMIN", "CAP_NET_RAW"),
+            *_privileges("CAP_NET_ADMIN", "CAP_NET_RAW", families="AF_PACKET"),  # it hears at WireGuard's own port
             "PrivateDevices=yes",
         ),
     )
@@ -188,12 +188,12 @@ def _geo_timer() -> Iterator[Section]:
     yield "Install", ("WantedBy=timers.target",)
 
 
-def _privileges(*capabilities: str) -> tuple[str, ...]:
+def _privileges(*capabilities: str, families: str = "") -> tuple[str, ...]:
     """Give what a unit that runs warren itself may do: it writes where it remembers, and to /run."""
     return (
         # A key may belong to another user than root, who reads it as by hand.
         f"CapabilityBoundingSet={' '.join((*capabilities, 'CAP_DAC_READ_SEARCH'))}",
-        "RestrictAddressFamilies=AF_NETLINK AF_INET AF_INET6 AF_UNIX",
+        f"RestrictAddressFamilies=AF_NETLINK AF_INET AF_INET6 AF_UNIX {families}".rstrip(),
         *_NO_UNIT_NEEDS,
         "ProtectHome=read-only",
         "ProtectProc=invisible",

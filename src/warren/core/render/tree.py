@@ -22,6 +22,7 @@ PARTS = {  # of a state, as people would call them
     "forget": "end of flows that began before",
     "lan_addresses": "addresses on LANs",
     "lan_links": "devices of LANs that are VLANs or bridges",
+    "rendezvous": "agent that finds peers which nobody can dial",
     "services": "services that run beside the tunnels",
     "names": "destinations by name, and the resolvers that tell them",
     "sysctls": "kernel settings",
