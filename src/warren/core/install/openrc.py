@@ -97,7 +97,7 @@ def openrc_files(where: Where, networks: Iterable[str], *, geo: bool) -> Install
     said: tuple[str, ...] = ()
     if geo:
         update = " ".join((*where.argv, "geo", "update", "--refresh", "--jitter", "21600"))
-        line = f"{setting} {update}".strip()
+        line = f"{setting} {update} >/dev/null".strip()  # cron mails what is left: what went wrong
         if where.cron == "cron.d":
             files.append(File("etc/cron.d/warren-geo", f"# Made by `warren install`.\n17 4 * * * root {line}\n"))
         elif where.cron == "periodic":
