@@ -96,7 +96,8 @@ def test_the_segment_size_fits_the_tunnel_both_ways(world: Remote) -> None:
 def test_large_answers_arrive(world: Remote, size: int) -> None:
     """Datagrams larger than the tunnel's MTU are fragmented on their way back."""
     asked = [Question(place, fresh(version), answer=size) for place in (LAN, MAC, WIFI) for version in (4, 6)]
-    assert all("." in answer or ":" in answer for answer in world.ask(asked))
+    got = world.ask(asked)
+    assert all("." in answer or ":" in answer for answer in got), got
 
 
 def test_any_reverse_path_filter_will_do(world: Remote) -> None:

@@ -162,7 +162,7 @@ def test_another_configuration_is_seen_and_put_right(box: Box) -> None:
     act(box, DropService(SERVICE))
 
 
-@pytest.mark.parametrize("named", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("named", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_signal_that_comes_before_the_program_is_noted_is_not_lost(tmp_path: Path, named: signal.Signals) -> None:
     """The moment between a program's birth and the shell's noting its number, made long enough to be met."""
     watch = WATCH.replace("& child=$!\n  outlive", "& sleep 0.3; child=$!\n  outlive")
@@ -172,7 +172,7 @@ def test_a_signal_that_comes_before_the_program_is_noted_is_not_lost(tmp_path: P
     watcher = subprocess.Popen(("sh", "-c", watch, "w", str(tmp_path / "pid"), str(tmp_path / "log"), *program))
     until(born.exists)
     watcher.send_signal(named)
-    if named == signal.SIGHUP:
+    if named == signal.SIGUSR1:
         until(lambda: len(born.read_text()) > 1)
         watcher.terminate()
     assert watcher.wait(10) == 0

@@ -84,7 +84,7 @@ def start_anew(files: Files, run: Run = run) -> None:
     number = watcher(files)
     if number is None:
         raise HostError(f"nothing watches over {files.config}", "Run `warren apply` again: it starts what is missing.")
-    os.kill(number, signal.SIGHUP)
+    os.kill(number, signal.SIGUSR1)
 
 
 def read(path: str) -> str | None:

@@ -51,13 +51,14 @@ _PASSPHRASE = re.compile(r"^(wpa_passphrase=).*$", re.MULTILINE)
 KINDS = ("conf", "live", "pid", "hook", "routes", "log", "leases")  # of files, as they end
 KEPT = ("pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid")  # what kea writes itself
 
-# `$1` is where to write our number, `$2` the log; the rest is the program. HUP starts it anew, TERM ends it. A signal
+# `$1` is where to write our number, `$2` the log; the rest is the program. USR1 starts it anew, TERM ends it. Not HUP:
+# whoever was started by nohup, or by a detached guard, ignores it for good, and a shell cannot change that. A signal
 # may come when the child is there and its number is not noted yet: whoever notes it looks whether one did.
 WATCH = """\
 pid=$1 log=$2; shift 2
 echo $$ >"$pid"
 trap 'ended=1; kill $child 2>/dev/null' TERM
-trap 'again=1; kill $child 2>/dev/null' HUP
+trap 'again=1; kill $child 2>/dev/null' USR1
 outlive() { [ ! "$again$ended" ] || kill $child 2>/dev/null; while kill -0 $child 2>/dev/null; do wait $child; done; }
 ended= wait=1
 while [ ! "$ended" ]; do

@@ -40,6 +40,7 @@ from warren.model.firewall import (
     Goto,
     Hook,
     Jump,
+    NfProto,
     NftRule,
     Reject,
     Return,
@@ -98,15 +99,7 @@ def _guard(here: Here, way: Way) -> Iterator[NftRule]:
 def _from_tunnels(here: Here) -> Iterator[NftRule]:
     """What comes in by a tunnel may reach announced LANs, leave by the uplink we are exit for, or be relayed."""
     yield from _relays(here)
-    of_exits = (CtMark(MARK_MASK, mark_of(here, peer)) for peer in here.chosen_exits)
-    for of_portal in (OF_PORTAL, *of_exits) if here.entering else ():
-        yield rule(
-            of_portal,
-            leaves_by(here.host.uplink),
-            Counter(),
-            Drop(),
-            why="an answer to a portal's source, forged ones too, is for this side of the uplink",
-        )
+    yield from _answers_stay_here(here)
     yield rule(CtState(("established", "related")), Return())
     yield from to_guests(here)
     for family in here.carried:
@@ -128,6 +121,25 @@ def _from_tunnels(here: Here) -> Iterator[NftRule]:
                 why="exit for these sources",
             )
     yield rule(Counter(), Reject(), why="nothing of the network asks for this")
+
+
+def _answers_stay_here(here: Here) -> Iterator[NftRule]:
+    """An answer to a portal's source, to a forged one too, is for this side of the uplink, or a LAN on that device."""
+    if not here.entering:
+        return
+    lans = {family: lans_on_uplink(here, family) for family in here.usable}
+    elsewhere = [(to(family, held, negate=True),) if held else (NfProto(family),) for family, held in lans.items()]
+    of_exits = (CtMark(MARK_MASK, mark_of(here, peer)) for peer in here.chosen_exits)
+    for of_portal in (OF_PORTAL, *of_exits):
+        for matches in elsewhere if any(lans.values()) else [()]:
+            yield rule(
+                of_portal,
+                *matches,
+                leaves_by(here.host.uplink),
+                Counter(),
+                Drop(),
+                why="an answer to a portal's source, forged ones too, is for this side of the uplink",
+            )
 
 
 def _relays(here: Here) -> Iterator[NftRule]:

@@ -12,6 +12,7 @@ from warren.core.compile.firewall.forward import exit_sources
 from warren.core.compile.firewall.guests import keep_source, masquerade_guests
 from warren.core.compile.firewall.publish import sources_of_clients
 from warren.core.compile.firewall.sets import (
+    BY_UPLINK,
     LEAVES_BY_TUNNEL,
     OF_PORTAL,
     UNMARKED,
@@ -36,6 +37,7 @@ from warren.model.firewall import (
     Counter,
     CtDirection,
     CtMark,
+    CtState,
     Drop,
     FibType,
     Goto,
@@ -126,6 +128,15 @@ def _own_addresses(here: Here, family: Family) -> Iterator[NftRule]:
     # What a set exempts has that address until it is rewritten, which comes after.
     exempted = (UNMARKED,) if any(way.portal.by_marks for _, way in _own_ways(here)) else ()
     if own and family in here.carried:
+        if here.exits_own_traffic:
+            # The kernel gives it the address that the host's own traffic would have; on the wire it has the uplink's.
+            yield rule(
+                source(family, own),
+                CtState(("related",)),
+                BY_UPLINK,
+                Return(),
+                why="an error about what we are exit for, translated like its flow",
+            )
         yield rule(
             source(family, own),
             leaves_by("lo", negate=True),
