@@ -41,9 +41,9 @@ def leaks(
     """
     from warren.cli.network import open_network
     from warren.cli.view_json import print_json
-    from warren.lab.leaks.suite import choose, play_all, stock_world
+    from warren.lab.leaks.suite import choose, play_all
 
-    network, lock = open_network(file, locked=False) if file else (stock_world(), None)
+    network, lock = open_network(file, locked=False) if file else (None, None)
     chosen, unfit = choose(names, network)
     if listing:
         _list(chosen, unfit, as_json)

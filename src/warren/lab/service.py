@@ -67,12 +67,6 @@ class Services:
         if passing:
             self._passing.add((space, proto, port))
 
-    def end_abruptly(self) -> None:
-        """Have every connection end with a reset when its socket is closed, so that none outlives this process."""
-        for opened in self._open.values():
-            for server in opened:
-                server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # and who it accepts
-
     def rest(self) -> None:
         """End what was there for questions: a gateway keeps to itself what listens on it when it is applied."""
         for key in self._passing:
@@ -80,6 +74,13 @@ class Services:
                 self.selector.unregister(server)
                 server.close()
         self._passing.clear()
+
+
+def end_abruptly(selector: Selector) -> None:
+    """Have every connection end with a reset when its socket is closed, so that none outlives this process."""
+    for key in selector.get_map().values():
+        if isinstance(key.fileobj, socket.socket):
+            key.fileobj.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # and who it accepts
 
 
 def answer(payload: bytes, who: str, seen: tuple[str, int]) -> bytes:

@@ -53,7 +53,8 @@ KEPT = ("pd.leases.1", "pd.leases.2", "kea-dhcp6-serverid", "pd.kea-dhcp6.pid") 
 
 # `$1` is where to write our number, `$2` the log; the rest is the program. USR1 starts it anew, TERM ends it. Not HUP:
 # whoever was started by nohup, or by a detached guard, ignores it for good, and a shell cannot change that. A signal
-# may come when the child is there and its number is not noted yet: whoever notes it looks whether one did.
+# may come when the child is there and its number is not noted yet: whoever notes it looks whether one did. What the
+# program has begun goes with it: a dnsmasq that was killed leaves children who hold its sockets for minutes.
 WATCH = """\
 pid=$1 log=$2; shift 2
 echo $$ >"$pid"
@@ -63,8 +64,9 @@ outlive() { [ ! "$again$ended" ] || kill $child 2>/dev/null; while kill -0 $chil
 ended= wait=1
 while [ ! "$ended" ]; do
   again=
-  "$@" >"$log" 2>&1 </dev/null & child=$!
+  setsid "$@" >"$log" 2>&1 </dev/null & child=$!
   outlive
+  kill -KILL -$child 2>/dev/null
   [ "$again$ended" ] || { sleep $wait & child=$!; outlive; [ $wait -ge 30 ] || wait=$((wait * 2)); }
 done
 """
@@ -77,12 +79,20 @@ for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {_OURS} || exi
 kill -KILL $pid"""
 # Who watches can be killed himself, and what he watched over goes on alone, with what it was told last. Our program, or
 # a watching shell, with our very configuration in its command line is ours; somebody who reads that file is not. The
-# path comes by standard input, or it would be in this command line too.
+# path comes by standard input, or it would be in this command line too. A dnsmasq's children do not hear TERM.
 STRAYS = """\
-grep -lsF -f - /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do
-  read -r name <"/proc/$pid/comm" || continue
-  [ "$name" = "$1" ] || grep -qF warren-service "/proc/$pid/cmdline" && kill "$pid"
-done 2>/dev/null
+read -r config
+for signal in TERM 0 0 0 0 0 0 0 0 0 KILL; do
+  printf '%s\\n' "$config" | grep -lsF -f - /proc/[0-9]*/cmdline | {
+    left=1
+    while IFS=/ read -r _ _ pid _; do
+      read -r name <"/proc/$pid/comm" || continue
+      [ "$name" = "$1" ] || grep -qF warren-service "/proc/$pid/cmdline" && kill -$signal "$pid" && left=0
+    done 2>/dev/null
+    [ $left = 0 ]
+  } || exit 0
+  sleep 0.2
+done
 exit 0"""
 
 

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from warren.model.prefix import Address
 
 TOKEN = re.compile(rb"warren~(\d{3})~(\d{5})~([a-z0-9-]+)~")
+_MIXED = re.compile(TOKEN.pattern, re.IGNORECASE)  # as resolvers write names, so that forgers have to guess more
 ETH_P_ARP = 0x0806
 _NAMES = {1: "ICMP", 2: "IGMP", 4: "IPIP", 6: "TCP", 17: "UDP", 41: "6in4", 47: "GRE", 50: "ESP", 58: "ICMPv6"}
 _NAMES |= {132: "SCTP", 136: "UDP-Lite"}
@@ -39,8 +40,7 @@ class Known:
 
 def recognise(raw: bytes, protocol: int) -> Known:
     """Find whose packet this is; of a malformed one only what can be read."""
-    found = TOKEN.search(raw)
-    mine = (int(found[1]), int(found[2]), found[3].decode()) if found else None
+    mine = _token_in(raw)
     if protocol == ETH_P_ARP:
         asked = (ip_address(raw[24:28]),) if len(raw) >= 28 and raw[6:8] == b"\0\1" else ()
         return Known(None, asked, mine)
@@ -82,9 +82,14 @@ def describe(raw: bytes, protocol: int) -> str:
         inner = _ends(raw[at + 8 :]) if raw[at] in _ERRORS[version] else None
         more = f" {word}" + (f" about a packet {inner[0]} → {inner[1]}" if inner else "")
     with_ = f" ({', '.join(extensions)})" if extensions else ""
-    found = TOKEN.search(raw)
-    said = f", a {found[3].decode()} probe" if found else ""
+    found = _token_in(raw)
+    said = f", a {found[2]} probe" if found else ""
     return f"IPv{version} {name}{more}{with_} {source} → {destination}, {len(raw)} bytes{said}"
+
+
+def _token_in(raw: bytes) -> tuple[int, int, str] | None:
+    found = TOKEN.search(raw) or (_MIXED.search(raw) if raw.count(b"~") > 3 else None)
+    return (int(found[1]), int(found[2]), found[3].decode().lower()) if found else None
 
 
 def _ends(raw: bytes) -> tuple[Address, Address] | None:

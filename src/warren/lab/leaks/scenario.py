@@ -42,13 +42,20 @@ def unmarked(sender: Sender) -> bool:
 class Check:
     """What is promised at a moment: who leaks nothing, who arrives by his exit, at whose uplink a control is seen.
 
+    `answers` are those who are answered by their LAN's own resolver, `silent` those who are not, since it is dead.
     `uplinks` is False where the disturbance stops everything on the uplinks, so that no control can be seen there.
     """
 
     held: Whom = everybody
     lives: Whom = nobody
-    uplinks: bool = True
+    uplinks: bool | Whom = True
+    answers: Whom = nobody
+    silent: Whom = nobody
     says: str = ""
+
+    def shows(self, control: Sender) -> bool:
+        """Say whether a control must be seen on its uplink now."""
+        return self.uplinks if isinstance(self.uplinks, bool) else self.uplinks(control)
 
 
 HELD = Check()
@@ -59,7 +66,8 @@ LIVES = Check(lives=everybody)
 class Scenario:
     """One thing that happens. `promise` says in a few words what holds meanwhile and after.
 
-    `needs` says why it cannot be tried with a network; empty if it can.
+    `needs` says why it cannot be tried with a network; empty if it can. `world` is the file of its own in which it is
+    tried when no other is named.
     """
 
     name: str
@@ -69,3 +77,4 @@ class Scenario:
     play: Play
     needs: Needs = lambda network: ""
     throws: Throw | None = None
+    world: str = "world.yaml"

@@ -19,10 +19,12 @@ from warren.core.walk import spot_of
 from warren.core.walk.course import OnLan
 from warren.lab.lab import Lab
 from warren.lab.topology import client_space, host_space
+from warren.model.dns import Privacy
+from warren.model.named_set import SetUse
 from warren.model.network import Way
 from warren.model.place import PlaceKind
 from warren.model.portal import IfDown
-from warren.model.prefix import FAMILIES, Address, Family, covers
+from warren.model.prefix import FAMILIES, Address, Family, covers, host_prefix
 from warren.model.world import Client, HostNode, NatNode
 
 TARGETS = 3  # addresses of its own that each sender has: of streams, of questions, of whatever is odd
@@ -35,7 +37,7 @@ class Sender:
 
     `space` is where its sockets are made and `host` the machine whose uplink is watched for it. `kind` is the portal's
     (`lan`, `prefix`, `address`, `mac`, `own`), `near` or `control`. `exits` may have it on their uplinks. `client` is
-    None for a host itself.
+    None for a host itself. `resolver` is whom it asks for names, if they may leave by its exits alone.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Sender:
     way: Way | None = None
     spots: frozenset[tuple[str, str]] = frozenset()
     address: Address | None = None
+    resolver: Address | None = None
 
     @property
     def own(self) -> Address:
@@ -136,7 +139,32 @@ class _Finding:
             way,
             self.tunnels | spots,
             client.address(family) if client is not None else self.lock.by_name[host].address(family),
+            self._resolver(way, client, family, targets),
         )
+
+    def _resolver(
+        self, way: Way, client: Client | None, family: Family, targets: tuple[Address, ...]
+    ) -> Address | None:
+        """Give the address at which the LAN's resolver answers in this family.
+
+        None where its questions cannot be read or answered here (TLS), and where the owner wants unknown names to be
+        asked of the domestic side, too.
+        """
+        dns = way.portal.dns
+        if client is None or way.portal.source.kind is not PlaceKind.LAN or dns is None or dns.sealed:
+            return None
+        if dns.judged and (dns.privacy is Privacy.FAST or any(self._is_domestic(way, one) for one in targets)):
+            return None
+        addresses = (one.ip for one in self.network.by_name[way.hops[0]].lan(client.lan).addresses)
+        return next((one for one in addresses if one.version == family), None)
+
+    def _is_domestic(self, way: Way, address: Address) -> bool:
+        family = Family(address.version)
+        for one in way.portal.judged_by:
+            prefixes = self.network.named_prefixes(one.name, family) if isinstance(one, SetUse) else (one,)
+            if any(covers(prefix, host_prefix(address)) for prefix in prefixes):
+                return True
+        return False
 
     def _targets(self, way: Way | None, family: Family) -> tuple[Address, ...]:
         free = (address for address in strangers(self.network, way, family) if address not in self.taken)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from warren.lab.lab import Lab
 from warren.lab.leaks.decode import token
+from warren.lab.leaks.names import NAMES, Names
 from warren.lab.leaks.scenario import Check
 from warren.lab.leaks.senders import ODD, QUESTION, Sender, senders_of
 from warren.lab.leaks.streams import PORT, Process, answering, open_flow, streaming
@@ -83,9 +84,10 @@ class Stage:
         self.hosts = tuple(host.name for host in lab.network.hosts)
         self.senders = senders_of(lab)
         self.entries = tuple(dict.fromkeys(one.host for one in self.senders if one.portal))
+        self.asking = self.senders if any(one.resolver for one in self.senders) else ()  # for names
         self.rounds = count(1)
         self.watch = Watch(lab, self.senders)
-        self.answers = answering(lab)
+        self.answers = answering(lab, self.senders)
         self.streams: Process | None = None
         self.undoing: list[tuple[str, Callable[[], object]]] = []
         self.tally = Tally()
@@ -222,7 +224,7 @@ class Stage:
     def ask(self, check: Check) -> Found:
         """Have everybody ask anew, wait for what must come or long enough to see what must not, and judge."""
         must = [n for n, one in enumerate(self.senders) if n in self.alive and one.bound and check.lives(one)]
-        controls = [n for n, one in enumerate(self.senders) if not one.bound] if check.uplinks else []
+        controls = [n for n, one in enumerate(self.senders) if not one.bound and check.shows(one)]
         shown_before = dict.fromkeys(controls, 0) | self._shown()
         round_ = next(self.rounds)
 
@@ -231,28 +233,51 @@ class Stage:
 
         def unshown() -> list[int]:
             seen = self._shown()
-            return [n for n in controls if seen.get(n, 0) <= shown_before[n]]
+            named = {n for n in controls if self.asking and self.senders[n].client is not None}
+            named -= {n for n, r, kind in self.tally.shown if (r, kind) == (round_, "name")}
+            return [n for n in controls if seen.get(n, 0) <= shown_before[n] or n in named]
+
+        def unanswered() -> dict[int, frozenset[str]]:
+            return {
+                n: lacking
+                for n, one in enumerate(self.senders)
+                if one.resolver is not None and check.answers(one) and (lacking := names.lacking(n))
+            }
 
         started = time.monotonic()
-        with Questions(self, round_) as questions:
+        with Questions(self, round_) as questions, Names(self.lab.spaces, self.asking, round_) as names:
             while True:
                 now = time.monotonic()
                 questions.turn(now)
+                names.turn(now)
                 time.sleep(LOOK)
                 self.tally.add(self.watch.look())
                 spent = time.monotonic() - started
-                if spent > PATIENCE or (spent > (0.1 if must else QUIET) and not late() and not unshown()):
+                lacking = late() or unshown() or unanswered()
+                if spent > PATIENCE or (spent > (0.1 if must else QUIET) and not lacking):
                     break
                 if any(check.held(self.senders[leak.sender]) for leak in self.tally.leaks.values()) and spent > QUIET:
                     break
-        return self._judged(check, late(), unshown())
+        return self._judged(check, late(), unshown(), names, unanswered())
 
-    def _judged(self, check: Check, late: dict[int, frozenset[str]], unshown: list[int]) -> Found:
+    def _judged(
+        self,
+        check: Check,
+        late: dict[int, frozenset[str]],
+        unshown: list[int],
+        names: Names,
+        unanswered: dict[int, frozenset[str]],
+    ) -> Found:
         found = Found()
         for leak in self.tally.leaks.values():
             (found.leaks if check.held(self.senders[leak.sender]) else found.said).append(leak)
         for number, kinds in late.items():
             found.short.append(f"{self.senders[number].name}: {', '.join(sorted(kinds))} did not arrive by the exit")
+        for number, kinds in unanswered.items():
+            found.short.append(f"{self.senders[number].name}: {', '.join(sorted(kinds))} was not answered")
+        for number, kind in sorted(names.answered):
+            if check.silent(self.senders[number]):
+                found.short.append(f"{self.senders[number].name}: somebody answered {kind} though its resolver is dead")
         if not found.leaks:
             for number in unshown:
                 sender = self.senders[number]
@@ -281,12 +306,15 @@ class Stage:
         round_ = next(self.rounds)
         bound = [n for n, one in enumerate(self.senders) if one.bound]
         wanted = {(n, kind) for n in bound for kind in KINDS}
+        wanted |= {(n, kind) for n in bound if self.senders[n].resolver is not None for kind, _ in NAMES}
         for name, packets in throwers.items():
             self.throw(name, packets)
         started = time.monotonic()
-        with Questions(self, round_) as questions:
+        asked = Names(self.lab.spaces, self.asking, round_, directly=True)
+        with Questions(self, round_) as questions, asked as names:
             while True:
                 questions.turn(time.monotonic())
+                names.turn(time.monotonic())
                 time.sleep(LOOK)
                 self.tally.add(self.watch.look())
                 unseen = wanted - {(n, kind) for n, r, kind in self.tally.shown if r == round_}
@@ -343,7 +371,7 @@ class Stage:
         if self.tally.leaks:  # the flows of what got out, and who answers them, would go on for minutes
             self.stop_streams()
             self.answers.close()
-            self.answers = answering(self.lab)
+            self.answers = answering(self.lab, self.senders)
         torn, self.torn = self.torn, False
         try:
             unlike = self._healed(torn)

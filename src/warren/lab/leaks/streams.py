@@ -19,12 +19,14 @@ from itertools import count
 
 from warren.lab.lab import Lab
 from warren.lab.leaks.decode import token
+from warren.lab.leaks.names import Told, open_question, question
 from warren.lab.leaks.senders import STREAM, Sender
+from warren.lab.name_server import serve_names
 from warren.lab.packets import echo, query
-from warren.lab.service import Services
+from warren.lab.service import Services, end_abruptly
 from warren.lab.spaces import Spaces
 from warren.lab.topology import INTERNET
-from warren.model.prefix import Family
+from warren.model.prefix import Address, Family
 
 PORT = 7000  # where the internet answers
 OTHERS = (53, 443, 853)
@@ -51,16 +53,17 @@ class Process:
         os.waitpid(self.pid, 0)
 
 
-def answering(lab: Lab) -> Process:
-    """Have the internet answer at every address, and say whom it sees."""
+def answering(lab: Lab, senders: tuple[Sender, ...]) -> Process:
+    """Have the internet answer at every address, and say whom it sees; asked for names, it is a DNS server."""
 
     def work() -> None:
         selector = selectors.DefaultSelector()
         services = Services(lab.spaces, selector)
         for proto in ("udp", "tcp"):
-            for port in (PORT, *OTHERS):
+            for port in (PORT, *OTHERS[1:]):
                 services.serve(INTERNET, INTERNET, proto, port)
-        services.end_abruptly()
+        serve_names(lab.spaces, INTERNET, selector, Told(dict(lab.zone.addresses), senders=senders))
+        end_abruptly(selector)
         while True:
             for key, _ in selector.select():
                 with suppress(OSError):  # who asked is gone by now
@@ -90,6 +93,7 @@ class _Flows:
         self.spaces, self.number, self.sender = spaces, number, sender
         self.token = token(number, 0, "stream")
         self.fresh = self._endless()
+        self.names = count()
         self.old: socket.socket | None = None
         self.tcp: socket.socket | None = None
         self.passing: list[socket.socket] = []
@@ -130,6 +134,9 @@ class _Flows:
                 yield
                 self._begin(socket.SOCK_STREAM, OTHERS[next(numbers) % 3], b"")
                 yield
+            if self.sender.resolver is not None:
+                self._ask_for_name(self.sender.resolver)
+                yield
 
     def _begin(self, kind: int, port: int, payload: bytes) -> None:
         one = self._open(kind, port)
@@ -141,6 +148,13 @@ class _Flows:
         self.passing.append(one)
         while len(self.passing) > 4:
             self.passing.pop(0).close()
+
+    def _ask_for_name(self, resolver: Address) -> None:
+        one = open_question(self.spaces, self.sender, socket.SOCK_DGRAM, resolver)
+        if one is not None:
+            with suppress(OSError):
+                one.send(question(token(self.number, 0, "name"), next(self.names), self.sender.family))
+            self.passing.append(one)
 
     def _ping(self) -> None:
         four = self.sender.family is Family.IPV4

@@ -21,20 +21,24 @@ from warren.lab.spaces import LabError
 from warren.model.lock import Lock
 from warren.model.network import Network
 
-WORLD = Path(__file__).with_name("world.yaml")
+WORLDS = Path(__file__).parent
 HOLDER = "warren.lab.leaks.lane"
 Tell = Callable[[Outcome], None]
 
 
-def stock_world() -> Network:
-    """Read the world in which everything is tried when no file is named."""
-    parsed = parse(WORLD.read_bytes(), str(WORLD))
+def stock_world(name: str = "world.yaml") -> Network:
+    """Read a world in which things are tried when no file is named."""
+    file = WORLDS / name
+    parsed = parse(file.read_bytes(), str(file))
     assert parsed.network is not None, parsed.diagnostics
     return parsed.network
 
 
-def choose(names: Iterable[str], network: Network) -> tuple[tuple[Scenario, ...], dict[str, str]]:
-    """Choose the scenarios of these names or groups, or all; and say why some cannot be tried. LabError: no such."""
+def choose(names: Iterable[str], network: Network | None) -> tuple[tuple[Scenario, ...], dict[str, str]]:
+    """Choose the scenarios of these names or groups, or all; and say why some cannot be tried. LabError: no such.
+
+    Without a network each is tried in a world that is made for it.
+    """
     wanted = tuple(names)
     known = {one.name for one in SCENARIOS} | {one.group for one in SCENARIOS}
     for name in wanted:
@@ -43,12 +47,13 @@ def choose(names: Iterable[str], network: Network) -> tuple[tuple[Scenario, ...]
                 f"there is no scenario {name}", "`warren lab leaks --list` names them all, and their groups."
             )
     chosen = [one for one in SCENARIOS if not wanted or one.name in wanted or one.group in wanted]
-    unfit = {one.name: why for one in chosen if (why := one.needs(network))}
+    worlds = {one.world: network or stock_world(one.world) for one in chosen}
+    unfit = {one.name: why for one in chosen if (why := one.needs(worlds[one.world]))}
     return tuple(one for one in chosen if one.name not in unfit), unfit
 
 
 def play_all(
-    network: Network,
+    network: Network | None,
     lock: Lock | None,
     scenarios: Iterable[Scenario],
     tell: Tell,
@@ -58,12 +63,13 @@ def play_all(
 ) -> list[Outcome]:
     """Play scenarios and tell of each as it ends; give the outcomes in the order of the scenarios.
 
+    Without a network each is played in its own world.
     LabError when a lab cannot be had, or no probe be seen in it.
     """
-    waiting: queue.Queue[str] = queue.Queue()
-    order = [one.name for one in scenarios]
-    for name in order:
-        waiting.put(name)
+    waiting: queue.Queue[Scenario] = queue.Queue()
+    order = tuple(scenarios)
+    for one in order:
+        waiting.put(one)
     done: dict[str, Outcome] = {}
     troubles: list[LabError] = []
     turn = threading.Lock()
@@ -73,12 +79,12 @@ def play_all(
         try:
             while not troubles:
                 try:
-                    name = waiting.get_nowait()
+                    scenario = waiting.get_nowait()
                 except queue.Empty:
                     return
-                outcome = lane.play(name)
+                outcome = lane.play(scenario)
                 with turn:
-                    done[name] = outcome
+                    done[scenario.name] = outcome
                     tell(outcome)
         except LabError as error:
             troubles.append(error)
@@ -94,28 +100,32 @@ def play_all(
             thread.join(0.2)  # so that Ctrl-C is heard
     if troubles:
         raise troubles[0]
-    return [done[name] for name in order]
+    return [done[one.name] for one in order]
 
 
 class _Lane:
-    """A lab that is brought up when it is needed, and anew when the last scenario has spoiled it."""
+    """A lab that is brought up when it is needed, and anew for another world or when the last scenario spoiled it."""
 
-    def __init__(self, network: Network, lock: Lock | None, sabotage: bool) -> None:
+    def __init__(self, network: Network | None, lock: Lock | None, sabotage: bool) -> None:
         self.network, self.lock, self.sabotage = network, lock, sabotage
         self.session: Session | None = None
+        self.world = ""
 
-    def play(self, name: str) -> Outcome:
+    def play(self, scenario: Scenario) -> Outcome:
         """Play one; a lab that was too slow to see everything has another try in a fresh one."""
-        outcome = self._play(name)
+        if self.network is None and scenario.world != self.world:
+            self.close()
+            self.world = scenario.world
+        outcome = self._play(scenario.name)
         if not outcome.holds and not outcome.leaks and not self.sabotage:
             self.close()
-            again = self._play(name)
+            again = self._play(scenario.name)
             outcome = replace(again, seconds=round(outcome.seconds + again.seconds, 2))
         return outcome
 
     def _play(self, name: str) -> Outcome:
         if self.session is None:
-            self.session = start(self.network, self.lock, holder=HOLDER)
+            self.session = start(self.network or stock_world(self.world), self.lock, holder=HOLDER)
         told = next(self.session.ask("play", name=name, sabotage=self.sabotage))
         outcome = from_dict(told["outcome"])
         if told["unseen"]:

@@ -10,6 +10,7 @@ from warren.lab.leaks.scenarios import (
     firewall,
     networks,
     programs,
+    resolvers,
     routes,
     rules,
     settings,
@@ -29,5 +30,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     *uplink.SCENARIOS,
     *settings.SCENARIOS,
     *clients.SCENARIOS,
+    *resolvers.SCENARIOS,
 )
 GROUPS = tuple(dict.fromkeys(one.group for one in SCENARIOS))
