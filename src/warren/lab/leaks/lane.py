@@ -47,10 +47,10 @@ class Lane(Supervisor):
             return self.play(wanted["name"], wanted.get("sabotage", False))
         return super().answer(wanted)
 
-    def play(self, name: str, sabotage: bool) -> Iterator[Told]:
-        """Play a scenario; with `sabotage`, every guard is gone when it is checked."""
+    def play(self, name: str, sabotage: bool | str) -> Iterator[Told]:
+        """Play a scenario; with `sabotage`, every guard is gone when it is checked, or what its script says is done."""
         scenario = next(one for one in SCENARIOS if one.name == name)
-        self.stage.sabotage = SABOTAGE if sabotage else ""
+        self.stage.sabotage = sabotage if isinstance(sabotage, str) else SABOTAGE if sabotage else ""
         unseen = scenario.throws is not None and not self.seen[name]
         outcome = as_dict(play(self.stage, scenario))
         alive = [self.stage.senders[n].name for n in sorted(self.stage.alive)]

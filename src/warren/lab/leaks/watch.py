@@ -33,11 +33,15 @@ _MOST = 200  # leaks whose packets are told
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A packet where it must not be: by whom (a number), where, the packet in words, and how many of the like."""
+    """A packet where it must not be: by whom (a number), where, the packet in words, and how many of the like.
+
+    `named`: it is about a name that a resolver was asked for.
+    """
 
     sender: int
     space: str
     device: str
+    named: bool
     says: str
     count: int = 1
 
@@ -46,7 +50,7 @@ class Leak:
 class Tally:
     """What was seen: leaks, arrivals by the exit (sender, round, kind), how often each control was on its uplink."""
 
-    leaks: dict[tuple[int, str, str], Leak] = field(default_factory=dict)
+    leaks: dict[tuple[int, str, str, bool], Leak] = field(default_factory=dict)
     arrived: Counter[tuple[int, int, str]] = field(default_factory=Counter)
     shown: Counter[tuple[int, int, str]] = field(default_factory=Counter)
     missed: int = 0
@@ -246,7 +250,7 @@ class _Watcher:
     def _leak(self, number: int, space: str, device: str, round_: int, kind: str, raw: bytes, protocol: int) -> None:
         if kind:
             self.tally.shown[number, round_, kind] += 1
-        key = (number, space, device)
+        key = (number, space, device, kind.startswith("name"))
         old = self.tally.leaks.get(key)
         if old is not None:
             self.tally.leaks[key] = Leak(*key, old.says, old.count + 1)

@@ -64,15 +64,19 @@ def _without(which: Which) -> Whom:
     return lambda sender: not _uses(which)(sender)
 
 
-def _kill(stage: Stage, which: Which, *, watchers: bool = False) -> None:
-    """Kill programs with SIGKILL on every host, and first who watches over them; then they are dead."""
+def _kill(stage: Stage, which: Which, *, watchers: bool = False) -> int:
+    """Kill programs with SIGKILL on every host, and first, if so wished, who watches over them; count them."""
 
     def work(host: str, machine: Machine) -> int:
         state = stage.lab.states[host]
         files = [files_of(one.name, state.owner, machine.services) for one in state.services if which(one)]
         return sum(_kill_one(one, watchers) for one in files)
 
-    if not sum(stage.on(stage.lab.states, work).values()):
+    return sum(stage.on(stage.lab.states, work).values())
+
+
+def _must_kill(stage: Stage, which: Which, *, watchers: bool = False) -> None:
+    if not _kill(stage, which, watchers=watchers):
         raise LabError("no such program was at work, so there was nothing to kill")
 
 
@@ -97,9 +101,9 @@ def _come_back(which: Which) -> Play:
     """Killed alone: who watches over them starts them again."""
 
     def play(stage: Stage) -> Generator[Check]:
-        yield ANSWERED
         stage.afterwards(lambda: _begin_anew(stage))
-        _kill(stage, which)
+        yield ANSWERED
+        _must_kill(stage, which)
         yield Check(lives=everybody, answers=_without(which))
         yield ANSWERED
 
@@ -110,9 +114,9 @@ def _stay_dead(which: Which) -> Play:
     """Killed with who watches over them: dead until the next apply."""
 
     def play(stage: Stage) -> Generator[Check]:
+        stage.afterwards(lambda: _begin_anew(stage))
         yield ANSWERED
-        stage.afterwards(stage.apply)
-        _kill(stage, which, watchers=True)
+        _must_kill(stage, which, watchers=True)
         yield Check(lives=everybody, answers=_without(which))
         stage.pause(1.5)  # longer than somebody who watches waits
         yield Check(lives=everybody, answers=_without(which), silent=_uses(which))
@@ -137,18 +141,18 @@ def _beyond(host: str) -> Whom:
 
 def _exit_dead(stage: Stage) -> Generator[Check]:
     """All of them die while nobody could be asked, one exit after the other: first alone, then with who watches."""
-    yield ANSWERED
     stage.afterwards(lambda: _begin_anew(stage))
+    yield ANSWERED
     for host in _exits(stage):
         down = (Down(host),)
         dead = Check(uplinks=_elsewhere(host), silent=_beyond(host))
         break_down(stage.lab, down)
         try:
-            _kill(stage, _any)
+            _must_kill(stage, _any)
             yield dead
             stage.pause(1.5)  # they are back
             yield dead
-            _kill(stage, _any, watchers=True)
+            _must_kill(stage, _any, watchers=True)
             yield dead
         finally:
             heal(stage.lab, down)
