@@ -87,7 +87,7 @@ def test_without_guards_it_is_seen(lane: Session, group: str) -> None:
 
 
 def test_programs_that_resolve_names_die_and_nobody_else_is_asked(names: Session) -> None:
-    outcome = played(names, "dnsmasq-stays-dead", alive=6)
+    outcome = played(names, "dnsmasq-stays-dead", alive=8)
     assert outcome.holds, (outcome.leaks, outcome.short)
     assert outcome.checks == 4 and not outcome.spoiled
 
@@ -96,7 +96,7 @@ def test_programs_that_resolve_names_die_and_nobody_else_is_asked(names: Session
 def test_a_name_that_is_asked_for_by_the_uplink_is_seen(
     names: Session, sabotage: bool | str, lan: str, asked: str
 ) -> None:
-    outcome = played(names, SABOTAGED["resolvers"], sabotage=sabotage, alive=6)
+    outcome = played(names, SABOTAGED["resolvers"], sabotage=sabotage, alive=8)
     told = [leak for leak in outcome.leaks if leak.startswith(f"home.{lan} ipv4 at wan of home: IPv4 UDP ")]
     assert any(f" → {asked}:53, " in leak and ", a name probe" in leak for leak in told), outcome
     assert not outcome.spoiled

@@ -49,10 +49,10 @@ def seen(box: Box, *named: Service) -> tuple[Service, ...]:
     return box.call(lambda: services.running((state,), "six", str(box.state)))
 
 
-def child_of(number: int) -> int:
+def child_of(number: int, program: str = "dnsmasq") -> int:
     """The program that a watching shell has started; 0 while there is none."""
     found = Path(f"/proc/{number}/task/{number}/children").read_text().split()
-    is_program = [one for one in found if Path(f"/proc/{one}/comm").read_text() == "dnsmasq\n"]
+    is_program = [one for one in found if Path(f"/proc/{one}/comm").read_text() == f"{program}\n"]
     return int(is_program[0]) if is_program else 0
 
 
@@ -127,6 +127,26 @@ def test_nobody_is_left_who_lost_his_watcher(box: Box) -> None:
     reader.kill()
     reader.wait()
     assert seen(box) == ()
+
+
+def test_what_a_killed_program_has_begun_goes_with_it(box: Box) -> None:
+    """A dnsmasq's children for TCP outlive it, hold its sockets, and do not hear TERM."""
+    deaf = Service("deaf", Program.SHELL, "trap '' TERM\nsleep 1000 &\nwait\nwhile :; do sleep 0.1; done\n")
+    files = files_of("deaf", "six", str(box.state))
+    act(box, PutService(deaf))
+    watcher = services.watcher(files)
+    assert watcher is not None
+    until(lambda: child_of(watcher, "sh") and child_of(child_of(watcher, "sh"), "sleep"))
+    first = child_of(watcher, "sh")
+    begun = child_of(first, "sleep")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{begun}").exists())
+
+    until(lambda: child_of(watcher, "sh") not in (0, first) and child_of(child_of(watcher, "sh"), "sleep"))
+    second = child_of(watcher, "sh")
+    os.kill(watcher, signal.SIGKILL)
+    act(box, DropService(deaf))
+    until(lambda: not Path(f"/proc/{second}").exists())
 
 
 def test_the_machines_own_dnsmasq_keeps_its_file(box: Box) -> None:

@@ -21,7 +21,7 @@ from warren.model.network import Network
 _WARREN = "from warren.cli.main import main; main()"
 
 
-def _agent(stage: Stage, host: str) -> subprocess.Popen[str]:
+def agent_on(stage: Stage, host: str) -> subprocess.Popen[str]:
     """Start the agent on a host as a person does, and wait until it says that it watches."""
     folder = PLACE / "agent"
     folder.mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def _agent(stage: Stage, host: str) -> subprocess.Popen[str]:
 
 
 def _killed(stage: Stage) -> Generator[Check]:
-    agents = [_agent(stage, host) for host in stage.entries]
+    agents = [agent_on(stage, host) for host in stage.entries]
     try:
         yield LIVES
     finally:
@@ -56,7 +56,7 @@ def _killed(stage: Stage) -> Generator[Check]:
 
 def _with_flap(stage: Stage) -> Generator[Check]:
     """The agent is killed while it sees to an uplink that comes back."""
-    agents = [_agent(stage, host) for host in stage.entries]
+    agents = [agent_on(stage, host) for host in stage.entries]
     try:
         for host in stage.entries:
             stage.flap(host)
@@ -67,7 +67,7 @@ def _with_flap(stage: Stage) -> Generator[Check]:
     yield LIVES
 
 
-def _readable(network: Network) -> str:
+def readable(network: Network) -> str:
     return "" if Path(network.file).exists() else "its file cannot be read again"
 
 
@@ -78,7 +78,7 @@ SCENARIOS = (
         "`warren agent` is killed with SIGKILL on every host",
         "all arrives by the exits",
         _killed,
-        _readable,
+        readable,
     ),
     Scenario(
         "agent-killed-at-work",
@@ -86,6 +86,6 @@ SCENARIOS = (
         "`warren agent` is killed while it sees to an uplink that came back",
         "all arrives by the exits",
         _with_flap,
-        _readable,
+        readable,
     ),
 )

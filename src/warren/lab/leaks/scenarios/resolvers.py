@@ -16,6 +16,7 @@ from warren.core.compile.dns import AT_EXIT
 from warren.core.render.programs import Files, files_of
 from warren.lab.faults import break_down, heal
 from warren.lab.leaks.scenario import Check, Needs, Play, Scenario, Whom, everybody
+from warren.lab.leaks.scenarios.programs import agent_on, readable
 from warren.lab.leaks.senders import Sender
 from warren.lab.leaks.stage import Stage
 from warren.lab.spaces import LabError
@@ -23,7 +24,7 @@ from warren.model.dns import Dns, Privacy
 from warren.model.expect import Down
 from warren.model.network import Network
 from warren.model.place import PlaceKind
-from warren.model.state import Program, Service
+from warren.model.state import PROTOCOL, Program, Service
 from warren.sys.machine import Machine
 from warren.sys.services import watcher
 
@@ -160,6 +161,58 @@ def _exit_dead(stage: Stage) -> Generator[Check]:
         yield ANSWERED
 
 
+def _another(host: str) -> Whom:
+    """Hold for those whose names another exit may carry."""
+
+    def with_another(sender: Sender) -> bool:
+        return sender.way is not None and host in sender.way.hops and len(sender.way.portal.exits) > 1
+
+    return with_another
+
+
+# What an agent chose stays when it dies, and when the network is applied.
+_NOTHING_CHOSEN = f"""
+for family in -4 -6; do
+  ip $family route show table all | grep 'proto {PROTOCOL} .*metric 1\\b' | while read -r way; do
+    ip $family route del $way
+  done
+done
+"""
+
+
+def _followed(stage: Stage) -> Generator[Check]:
+    """The preferred exit dies, and the dnsmasq of every LAN before the agent has chosen another."""
+    stage.afterwards(lambda: _begin_anew(stage))
+    agents = []
+    try:
+        for host in stage.entries:
+            stage.undo(host, _NOTHING_CHOSEN)
+            agents.append(agent_on(stage, host))
+        yield ANSWERED
+        for host in dict.fromkeys(
+            one.way.hops[-1] for one in stage.senders if one.way and len(one.way.portal.exits) > 1
+        ):
+            down = (Down(host),)
+            break_down(stage.lab, down)
+            try:
+                _must_kill(stage, _of_lans)
+                yield Check(uplinks=_elsewhere(host), silent=_beyond(host))
+                yield Check(uplinks=_elsewhere(host), lives=_another(host), answers=_another(host))
+            finally:
+                heal(stage.lab, down)
+            stage.again(host)
+            yield ANSWERED
+    finally:
+        for process in agents:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+def _chooses(network: Network) -> str:
+    told = (one for one in network.portals if one.source.kind is PlaceKind.LAN and one.spare and _is_seen(one.dns))
+    return readable(network) if any(told) else "no portal of a LAN has names resolved, and several exits"
+
+
 def _have(which: Which) -> Needs:
     def lacking(network: Network) -> str:
         told = [one.dns for one in network.portals if one.source.kind is PlaceKind.LAN and _is_seen(one.dns)]
@@ -216,5 +269,14 @@ SCENARIOS = (
         "nothing leaks, then answers come again",
         _exit_dead,
         _any,
+    ),
+    Scenario(
+        "dnsmasq-killed-exit-changed",
+        "resolvers",
+        "the dnsmasq of every LAN is killed as the exit dies for which the agent chooses another",
+        "nothing leaks, then answers come by the other",
+        _followed,
+        _chooses,
+        world=WORLD,
     ),
 )
