@@ -44,7 +44,7 @@ SABOTAGED = {
 BY_ANY_WAY = """
 cd /run/warren-lab/home/state/services/resolvers
 sed -i 's/^server=.*/server=9.9.9.9/' lan-lan1.conf
-kill -HUP $(cat lan-lan1.pid)
+kill -USR1 $(cat lan-lan1.pid)
 """
 
 
