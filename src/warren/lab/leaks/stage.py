@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 import socket
 import struct
@@ -15,17 +14,16 @@ from typing import TypeVar
 from warren.lab.lab import Lab
 from warren.lab.leaks.decode import token
 from warren.lab.leaks.names import NAMES, Names
+from warren.lab.leaks.questions import KINDS, Questions
 from warren.lab.leaks.scenario import Check
-from warren.lab.leaks.senders import ODD, QUESTION, Sender, senders_of
-from warren.lab.leaks.streams import PORT, Process, answering, open_flow, streaming
+from warren.lab.leaks.senders import Sender, senders_of
+from warren.lab.leaks.streams import Process, answering, streaming
 from warren.lab.leaks.throw import throw
 from warren.lab.leaks.watch import Leak, Tally, Watch
-from warren.lab.packets import echo, query
 from warren.lab.spaces import LabError
 from warren.lab.topology import INTERNET, host_space
 from warren.lab.works import memory, on_each
 from warren.model.network import Network
-from warren.model.prefix import Family
 from warren.model.state import HostState
 from warren.sys.errors import HostError
 from warren.sys.machine import Machine
@@ -33,21 +31,8 @@ from warren.sys.store import Store
 
 T = TypeVar("T")
 
-# What is asked at every check: name, UDP or TCP, port.
-QUESTIONS = (
-    ("udp", socket.SOCK_DGRAM, PORT),
-    ("dns", socket.SOCK_DGRAM, 53),
-    ("quic", socket.SOCK_DGRAM, 443),
-    ("doq", socket.SOCK_DGRAM, 853),
-    ("tcp", socket.SOCK_STREAM, PORT),
-    ("dnstcp", socket.SOCK_STREAM, 53),
-    ("dot", socket.SOCK_STREAM, 853),
-    ("https", socket.SOCK_STREAM, 443),
-)
-KINDS = frozenset((*(kind for kind, _, _ in QUESTIONS), "echo"))
 PATIENCE = 8.0  # seconds for what must arrive: a handshake that went wrong is tried again after 5
 QUIET = 0.4  # seconds in which what leaks would be seen
-AGAIN = 0.25
 LOOK = 0.04
 _DYNAMIC = re.compile(r" expires -?\d+sec| linkdown| dead| error -\d+")
 _PASSING = re.compile(r"^(local )?fe80:|inet6 fe80:")
@@ -245,7 +230,10 @@ class Stage:
             }
 
         started = time.monotonic()
-        with Questions(self, round_) as questions, Names(self.lab.spaces, self.asking, round_) as names:
+        with (
+            Questions(self.lab.spaces, self.senders, round_) as questions,
+            Names(self.lab.spaces, self.asking, round_) as names,
+        ):
             while True:
                 now = time.monotonic()
                 questions.turn(now)
@@ -311,7 +299,7 @@ class Stage:
             self.throw(name, packets)
         started = time.monotonic()
         asked = Names(self.lab.spaces, self.asking, round_, directly=True)
-        with Questions(self, round_) as questions, asked as names:
+        with Questions(self.lab.spaces, self.senders, round_) as questions, asked as names:
             while True:
                 questions.turn(time.monotonic())
                 names.turn(time.monotonic())
@@ -345,7 +333,7 @@ class Stage:
             round_ = next(self.rounds)
             self.begin()
             end = time.monotonic() + 1.0
-            with Questions(self, round_) as questions:
+            with Questions(self.lab.spaces, self.senders, round_) as questions:
                 while time.monotonic() < end and best != portals:
                     questions.turn(time.monotonic())
                     time.sleep(LOOK)
@@ -405,7 +393,7 @@ class Stage:
         self.begin()
         round_ = next(self.rounds)
         end = time.monotonic() + patience
-        with Questions(self, round_) as questions:
+        with Questions(self.lab.spaces, self.senders, round_) as questions:
             while time.monotonic() < end:
                 questions.turn(time.monotonic())
                 time.sleep(LOOK)
@@ -450,66 +438,3 @@ class Stage:
         self.stop_streams()
         self.answers.close()
         self.watch.close()
-
-
-class Questions:
-    """One round of questions from everybody, asked again until they are closed."""
-
-    def __init__(self, stage: Stage, round_: int) -> None:
-        self.stage, self.round = stage, round_
-        self.open: dict[tuple[int, str], socket.socket] = {}
-        self.done: set[tuple[int, str]] = set()
-        self.next_at = 0.0
-
-    def __enter__(self) -> Questions:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one in self.open.values():
-            one.close()
-
-    def turn(self, now: float) -> None:
-        """Ask, or ask again when it is time; what is connected by now says its word."""
-        again = now >= self.next_at
-        if again:
-            self.next_at = now + AGAIN
-        for number, sender in enumerate(self.stage.senders):
-            for kind, socket_kind, port in QUESTIONS if sender.bound else QUESTIONS[:1]:
-                self._ask(number, sender, kind, socket_kind, port, again)
-            if sender.bound and again:
-                self._ping(number, sender)
-
-    def _ask(self, number: int, sender: Sender, kind: str, socket_kind: int, port: int, again: bool) -> None:
-        key = number, kind
-        one = self.open.get(key)
-        stream = socket_kind == socket.SOCK_STREAM
-        if one is None and again:
-            one = open_flow(self.stage.lab.spaces, sender, socket_kind, port, QUESTION)
-            if one is not None:
-                self.open[key] = one
-        if one is None or key in self.done or not (stream or again):
-            return
-        text = token(number, self.round, kind)
-        try:
-            one.send(query(text) if kind == "dns" else text)
-            if stream:
-                self.done.add(key)
-        except OSError as error:
-            if stream and error.errno not in (errno.EAGAIN, errno.ENOTCONN):  # refused: once more from the beginning
-                one.close()
-                del self.open[key]
-
-    def _ping(self, number: int, sender: Sender) -> None:
-        four = sender.family is Family.IPV4
-        with self.stage.lab.spaces.inside(sender.space):
-            one = socket.socket(
-                socket.AF_INET if four else socket.AF_INET6,
-                socket.SOCK_RAW,
-                socket.IPPROTO_ICMP if four else socket.IPPROTO_ICMPV6,
-            )
-        with one, contextlib.suppress(OSError):
-            one.setblocking(False)
-            one.sendto(echo(sender.family, token(number, self.round, "echo")), (str(sender.targets[QUESTION]), 0))
-
-
-__all__ = ["KINDS", "ODD", "Found", "Stage"]
