@@ -141,16 +141,18 @@ def read_tree(data: bytes, reading: Reading) -> tuple[Source, Table | None]:
     return source, root if isinstance(root, Table) else None
 
 
-def _resolved(portal: Portal, hosts: tuple[Host, ...]) -> Portal:
+def _resolved(portals: tuple[Portal, ...], hosts: tuple[Host, ...]) -> tuple[Portal, ...]:
     """What machines ask for on a LAN that warren serves is asked at its portal's exit, where nothing else is said.
 
     Their resolver is this host, whose own way to the internet is not theirs.
     """
-    if portal.dns is not None or portal.source.kind is not PlaceKind.LAN:
-        return portal
-    lans = (lan for host in hosts if host.name == portal.source.host for lan in host.lans)
-    served = any(lan.name == portal.source.lan and (lan.dhcp or lan.ra) for lan in lans)
-    return replace(portal, dns=Dns(at_exit=True)) if served else portal
+    served = {(host.name, lan.name) for host in hosts for lan in host.lans if lan.dhcp or lan.ra}
+
+    def unsaid(portal: Portal) -> bool:
+        place = portal.source
+        return portal.dns is None and place.kind is PlaceKind.LAN and (place.host, place.lan) in served
+
+    return tuple(replace(portal, dns=Dns(at_exit=True)) if unsaid(portal) else portal for portal in portals)
 
 
 def _network(root: Table, reading: Reading) -> Network | None:
@@ -163,7 +165,7 @@ def _network(root: Table, reading: Reading) -> Network | None:
         overlay=values.get("overlay", ()),
         hosts=values.get("hosts", ()),
         hub=values.get("hub", ""),
-        portals=tuple(_resolved(portal, values.get("hosts", ())) for portal in values.get("portals", ())),
+        portals=_resolved(values.get("portals", ()), values.get("hosts", ())),
         publishes=values.get("publish", ()),
         expects=values.get("expect", ()),
         lab=values.get("lab"),
