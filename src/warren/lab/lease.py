@@ -23,6 +23,7 @@ esac
 """
 PLACE = Path("/run/warren-lab")
 DEVICE = "eth0"
+PATIENCE = 60  # s
 
 
 def resolvers_file(space: str) -> Path:
@@ -48,6 +49,8 @@ def take_leases(spaces: Spaces, clients: Mapping[str, Client]) -> None:
 
 def _argv(space: str, client: Client, script: Path) -> tuple[str, ...]:
     assert client.leased is not None
-    once = ("-f", "-q", "-n", "-t", "10", "-T", "1")
-    asks = ("busybox", "udhcpc", *once, "-i", DEVICE, "-r", str(client.leased.ip), "-s", str(script))
+    # dnsmasq hears nobody for up to 3 s while it pings an address it is about to give to another machine (RFC 2131,
+    # 2.2), and udhcpc gives up a request after 3 s: it begins anew, as a machine at home does.
+    until_given = ("timeout", str(PATIENCE), "busybox", "udhcpc", "-f", "-q", "-t", "10", "-T", "1", "-A", "1")
+    asks = (*until_given, "-i", DEVICE, "-r", str(client.leased.ip), "-s", str(script))
     return ("env", f"RESOLVERS={resolvers_file(space)}", *asks)

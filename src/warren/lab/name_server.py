@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from warren.core.world import RESOLVER
-from warren.lab.service import IP_PKTINFO, IPV6_RECVPKTINFO, answered_from
+from warren.lab.service import Datagrams, open_server
 from warren.lab.sight import TOKEN
 from warren.lab.spaces import MS_BIND, LabError, Spaces, mount
 from warren.model.prefix import Address
@@ -112,36 +112,11 @@ def _told_apart(name: bytes) -> bytes:
 def serve_names(spaces: Spaces, space: str, selector: selectors.BaseSelector, zone: Zone) -> None:
     """Answer at port 53 of a space, by UDP and TCP, from whatever address was asked."""
     for family in (socket.AF_INET, socket.AF_INET6):
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            with spaces.inside(space):
-                server = socket.socket(family, kind)
-            server.setblocking(False)
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                server.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-            else:
-                server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-            server.bind(("", PORT))
-            ready: _Datagrams | _Streams = _Datagrams(server, zone)
-            if kind == socket.SOCK_STREAM:
-                server.listen(16)
-                ready = _Streams(server, zone, selector)
-            selector.register(server, selectors.EVENT_READ, ready)
-
-
-class _Datagrams:
-    def __init__(self, server: socket.socket, zone: Zone) -> None:
-        self.server, self.zone = server, zone
-
-    def __call__(self) -> None:
-        while True:
-            try:
-                data, notes, _, asker = self.server.recvmsg(2048, 256)
-            except BlockingIOError:
-                return
-            if told := self.zone.answer(data, asker[0]):
-                answered_from(self.server, told, notes, asker)
+        server = open_server(spaces, space, family, socket.SOCK_DGRAM, PORT)
+        ready = Datagrams(server, lambda data, asker: zone.answer(data, asker[0]))
+        selector.register(server, selectors.EVENT_READ, ready)
+        server = open_server(spaces, space, family, socket.SOCK_STREAM, PORT)
+        selector.register(server, selectors.EVENT_READ, _Streams(server, zone, selector))
 
 
 class _Streams:

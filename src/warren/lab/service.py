@@ -40,26 +40,15 @@ class Services:
         opened: list[socket.socket] = []
         kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
         for family in (socket.AF_INET, socket.AF_INET6):
-            with self.spaces.inside(space):
-                server = socket.socket(family, kind)
-            server.setblocking(False)
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                server.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-            else:
-                server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
             try:
-                server.bind(("", port))
+                server = open_server(self.spaces, space, family, kind, port)
             except OSError as error:
-                server.close()
                 why = (error.strerror or str(error)).lower()
                 raise LabError(f"nothing can answer at {proto}/{port} of {who} in the lab: {why}") from None
             ready: Ready
             if proto == "udp":
-                ready = _UdpAnswer(server, who)
+                ready = Datagrams(server, lambda payload, seen: answer(payload, who, seen))
             else:
-                server.listen(64)
                 ready = _TcpWelcome(server, who, self.selector)
             self.selector.register(server, selectors.EVENT_READ, ready)
             opened.append(server)
@@ -76,6 +65,29 @@ class Services:
         self._passing.clear()
 
 
+def open_server(
+    spaces: Spaces, space: str, family: socket.AddressFamily, kind: socket.SocketKind, port: int
+) -> socket.socket:
+    """Open a socket in a space that hears at all addresses of a family, and is told which was asked; or OSError."""
+    with spaces.inside(space):
+        server = socket.socket(family, kind)
+    try:
+        server.setblocking(False)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            server.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+        else:
+            server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        server.bind(("", port))
+        if kind == socket.SOCK_STREAM:
+            server.listen(64)
+    except OSError:
+        server.close()
+        raise
+    return server
+
+
 def end_abruptly(selector: Selector) -> None:
     """Have every connection end with a reset when its socket is closed, so that none outlives this process."""
     for key in selector.get_map().values():
@@ -88,11 +100,14 @@ def answer(payload: bytes, who: str, seen: tuple[str, int]) -> bytes:
     return payload[:64] + f" {who} {seen[0]} {seen[1]}\n".encode()
 
 
-class _UdpAnswer:
-    """Answer datagrams from the address they were sent to (ip(7), IP_PKTINFO; ipv6(7), IPV6_PKTINFO)."""
+class Datagrams:
+    """Answer datagrams from the address they were sent to (ip(7), IP_PKTINFO; ipv6(7), IPV6_PKTINFO).
 
-    def __init__(self, server: socket.socket, who: str) -> None:
-        self.server, self.who = server, who
+    `reply` makes an answer of a payload and of who asked; an empty one is not sent.
+    """
+
+    def __init__(self, server: socket.socket, reply: Callable[[bytes, tuple[str, int]], bytes]) -> None:
+        self.server, self.reply = server, reply
 
     def __call__(self) -> None:
         while True:
@@ -100,10 +115,11 @@ class _UdpAnswer:
                 payload, notes, _, seen = self.server.recvmsg(2048, 256)
             except BlockingIOError:
                 return
-            answered_from(self.server, answer(payload, self.who, (seen[0], seen[1])), notes, seen)
+            if told := self.reply(payload, (seen[0], seen[1])):
+                _answered_from(self.server, told, notes, seen)
 
 
-def answered_from(server: socket.socket, reply: bytes, notes: list[tuple[int, int, bytes]], seen: object) -> None:
+def _answered_from(server: socket.socket, reply: bytes, notes: list[tuple[int, int, bytes]], seen: object) -> None:
     """Answer from the address that was asked, which the `notes` of recvmsg tell.
 
     An answer that finds no way is one the caller does not get: that is what is being tried here.
