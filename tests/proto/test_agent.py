@@ -7,8 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.proto.agents import Node, World
-from tests.proto.theory import meets
+from warren.lab.simulated import Node, World
 from warren.model.lab import Mapping, Ports
 from warren.proto import message
 from warren.proto.address import Address
@@ -16,6 +15,7 @@ from warren.proto.internet import Link
 from warren.proto.message import Agree, Grant, Pong, Probe, Switch
 from warren.proto.nat import Behaviour
 from warren.proto.states import TABLE, Input, State
+from warren.proto.theory import meets
 
 KINDS = [Behaviour(*kind, ports=Ports.RANDOM) for kind in product(Mapping, Mapping)]
 CONE = Behaviour()

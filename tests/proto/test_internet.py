@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
-from tests.proto.theory import meets
 from warren.model.lab import Mapping, Ports
 from warren.proto.address import Address
 from warren.proto.internet import Host, Internet, Link
 from warren.proto.nat import Behaviour, Nat
+from warren.proto.theory import meets
 
 INSIDE = Address.of("192.168.1.2", 51820)
 OUTSIDE = Address.of("198.51.100.1", 0)

@@ -30,6 +30,7 @@ class Shell:
         self._planned = float("inf")
 
     def plan(self, timer: float | None) -> None:
+        """Come back at that time, if nothing was planned before it."""
         if timer is None or timer >= self._planned or timer == float("inf"):
             return
         self._planned = timer
@@ -42,10 +43,13 @@ class Shell:
                 self.pump()
 
     def pump(self) -> None:
+        """Send what is to be sent by now."""
         raise NotImplementedError
 
 
 class Server(Shell):
+    """A rendezvous server on the internet, and the relays that it lends."""
+
     def __init__(self, world: World, number: int, lends: bool) -> None:
         super().__init__(world.internet)
         self.world, self.lends = world, lends
@@ -57,11 +61,13 @@ class Server(Shell):
         self.start()
 
     def start(self) -> None:
+        """Begin with nothing in memory, as a server without a store does."""
         draw = self.world.random.randbytes
         lender = Lender(self.place.ip, range(40000, 40400), draw) if self.lends else None
         self.machine, self.relay, self.alive = Rendezvous(self.key, self.world.links(), draw, lender), Relay(), True
 
     def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
+        """Take what came to one of its ports."""
         if not self.alive:
             return
         if port == SERVER_PORT:
@@ -99,6 +105,7 @@ class Node(Shell):
         host.heard = self.heard
 
     def start(self) -> None:
+        """Begin a run: a new agent that knows nobody yet."""
         servers = [(server.place, server.key.public) for server in self.world.servers]
         peers = [node.key.public for node in self.world.nodes if node is not self]
         self.agent = Agent(self.key, peers, servers, self.world.random.randbytes)
@@ -107,6 +114,7 @@ class Node(Shell):
         self.pump()
 
     def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
+        """Take what came to WireGuard's port: data, or something for the agent."""
         if port != PORT:
             return
         if data[:1] == b"\x04":
@@ -141,13 +149,17 @@ class Node(Shell):
         self.internet.at(self.internet.now + every, lambda: self.talk(to, every))
 
     def state(self, peer: Node) -> State:
+        """Say how this host reaches a peer."""
         return self.agent.paths[peer.key.public].state
 
     def direct(self, peer: Node) -> bool:
+        """Say whether this host reaches a peer directly."""
         return self.state(peer) is State.DIRECT
 
 
 class World:
+    """Servers, NATs and hosts that are all linked with one another. The same seed gives the same world."""
+
     def __init__(self, seed: int = 1, servers: int = 2, relays: int = 1) -> None:
         self.random = Random(seed)
         self.internet = Internet(self.random)
@@ -157,6 +169,7 @@ class World:
         self._number = 0
 
     def links(self) -> dict[bytes, frozenset[bytes]]:
+        """Say who may learn of whom: everybody of everybody."""
         keys = {node.key.public for node in self.nodes}
         return {key: frozenset(keys - {key}) for key in keys}
 
@@ -167,6 +180,7 @@ class World:
         return self.internet.realm(behaviour, ip_address(place), outer)
 
     def node(self, realm: Realm | None = None, *ips: str, link: Link | None = None) -> Node:
+        """Put a host behind a NAT, or on the internet."""
         self._number += 1
         texts = ips or ((f"192.0.2.{self._number}",) if realm is None else (f"192.168.1.{self._number}",))
         addresses: list[IP] = [ip_address(one) for one in texts]
@@ -176,10 +190,12 @@ class World:
         return made
 
     def start(self) -> None:
+        """Start the servers, then every host's agent."""
         count, relays = self._wanted
         self.servers = [Server(self, n + 1, n < relays) for n in range(count)]
         for node in self.nodes:
             node.start()
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let time pass until something is so, at most so many seconds; says whether it came to be."""
         return self.internet.run(until, seconds)
