@@ -1,0 +1,145 @@
+"""WireGuard's side of finding peers: one device is told where to send, what is refused meanwhile, what it carries.
+
+    Use ──► `wg set … endpoint`       where to
+      └───► the live sets             what is refused
+
+Order matters where both sides go over to another path: first what still comes by the old one is refused, then the
+endpoint is set. What is refused runs out, so it is said again in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from warren.core.compile.meeting import LASTS
+from warren.daemon.meeting import Left, Meeting, Used, by_set, is_traffic
+from warren.model.key import PublicKey, decode_key
+from warren.model.state import Backend, Peer
+from warren.proto.address import Address
+from warren.proto.path import Path, Use
+from warren.sys.errors import HostError
+from warren.sys.peers import handshakes, make_anew, refill, send_to, sent_to, transfers
+
+NOWHERE = Address.of("127.0.0.1", 9)  # nobody listens there, and nothing leaves the host
+HOLDS = 7.0  # seconds for which a handshake is left to the other side, which may try only every 5
+FRESH = 150.0  # seconds for which a handshake says that the two have a session
+REFRESHES = LASTS / 3
+
+Say = Callable[[str, str, str], None]  # kind, subject, what people are told
+
+
+class Tunnel:
+    """One WireGuard device, and the peers of it that are to be found."""
+
+    def __init__(self, meeting: Meeting, say: Say) -> None:
+        self._meeting, self._say = meeting, say
+        self.peers: dict[bytes, Peer] = {}
+        self.uses: dict[bytes, Use] = {}
+        self._paths: Mapping[bytes, Path] = {}
+        self._left, self._refused, self._refreshed = Left(), frozenset[Address](), 0.0
+        self._counted: dict[PublicKey, tuple[int, int]] = {}
+        self._held: set[bytes] = set()  # peers whose handshake is left to them
+        self._closed = False
+        self._refill(frozenset(), 0.0)  # what an earlier run refused
+
+    def find(self, meeting: Meeting) -> None:
+        """Have these peers from now on."""
+        self._meeting = meeting
+        self.peers = {decode_key(peer.public_key): peer for peer in meeting.peers}
+        self.uses = {peer: self.uses.get(peer, Use(peer, None, False)) for peer in self.peers}
+
+    def follow(self, paths: Mapping[bytes, Path]) -> None:
+        """Look at these paths from now on for who begins, and where else a peer may be."""
+        self._paths = paths
+
+    def use(self, use: Use, now: float) -> None:
+        """Have WireGuard use a path; where nothing works yet, it goes on with what it knows."""
+        before, self.uses[use.peer] = self.uses[use.peer], use
+        if use.endpoint is not None:
+            self._left.at(use.peer, use.endpoint)
+        self.refuse(now)
+        if use.endpoint is None:
+            return
+        device, key = self._meeting.device, self.peers[use.peer].public_key
+        try:
+            if not before.heard and time.time() - handshakes(device).get(key, 0) > FRESH:
+                self._begin(use, use.endpoint)
+            elif use.peer not in self._held or sent_to(device, key) != str(NOWHERE):
+                send_to(device, key, use.endpoint)
+        except HostError as error:  # the device went away meanwhile
+            self._say("trouble", self.peers[use.peer].name, str(error))
+
+    def refuse(self, now: float) -> None:
+        """Refuse what comes by paths that were left, if that is another set than before or runs out."""
+        used: dict[bytes, Used] = {}
+        for peer, use in self.uses.items():
+            relay = self._paths[peer].relay
+            used[peer] = (use.endpoint, use.exclusive, (relay.place,) if relay else ())
+        wanted = self._left.refused(used)
+        if wanted != self._refused or (wanted and now - self._refreshed >= REFRESHES):
+            self._refill(wanted, now)
+
+    def busy(self) -> Iterator[bytes]:
+        """Give the peers for which WireGuard has carried something since this was last asked: there is no event."""
+        if not any(use.heard for use in self.uses.values()):
+            return
+        try:
+            counted = transfers(self._meeting.device)
+        except HostError as error:
+            return self._say("trouble", self._meeting.device, str(error))
+        former, self._counted = self._counted, counted
+        for peer, held in self.peers.items():
+            before, present = former.get(held.public_key), counted.get(held.public_key)
+            if before and present and any(is_traffic(b - a) for a, b in zip(before, present, strict=True)):
+                yield peer
+
+    def close(self) -> None:
+        """Leave the endpoints as they are, and refuse nothing any more."""
+        for peer in tuple(self._held):
+            self._release(peer)
+        self._closed = True
+        if self._refused:
+            self._refill(frozenset(), 0.0)
+
+    # --- handshakes ---------------------------------------------------------------------------------------
+
+    def _begin(self, use: Use, endpoint: Address) -> None:
+        """Have one side of the two begin the handshake.
+
+        If both do within the time that a packet takes, each takes the other's beginning for the end of its own, and
+        with traffic both ways that goes on for ever: both try again after the same 5 seconds. The other side is told to
+        send nowhere until the first packet of the handshake tells its WireGuard where to; and the side that begins does
+        so when it has heard the other, since what is lost is sent again after 5 seconds, too.
+        """
+        device, peer = self._meeting.device, self.peers[use.peer]
+        if not self._paths[use.peer].controls:
+            if use.peer not in self._held:
+                self._held.add(use.peer)
+                asyncio.get_running_loop().call_later(HOLDS, self._release, use.peer)
+            send_to(device, peer.public_key, NOWHERE)
+        elif use.heard and self._meeting.backend is Backend.USERSPACE:
+            # It counts beginnings that had nowhere to go, and waits 5 seconds after one. There is no session to lose.
+            make_anew(device, peer, endpoint)
+        elif use.heard:
+            send_to(device, peer.public_key, endpoint, greet=peer.keepalive)
+
+    def _release(self, peer: bytes) -> None:
+        """Wait for the other side no longer."""
+        self._held.discard(peer)
+        use = self.uses.get(peer)
+        try:
+            if use is not None and use.endpoint is not None and not self._closed:
+                device, key = self._meeting.device, self.peers[peer].public_key
+                if sent_to(device, key) == str(NOWHERE):
+                    send_to(device, key, use.endpoint)
+        except HostError as error:
+            self._say("trouble", self.peers[peer].name, str(error))
+
+    def _refill(self, wanted: frozenset[Address], now: float) -> None:
+        try:
+            refill(self._meeting.table, by_set(wanted))
+            self._refused, self._refreshed = wanted, now
+        except HostError as error:  # taken down meanwhile
+            self._say("trouble", self._meeting.device, str(error))
