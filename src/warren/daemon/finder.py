@@ -2,6 +2,8 @@
 
     servers, peers ──► WireGuard's port ──┐
     where servers and this host are ──────┴──► Agent ──► Tunnel      where WireGuard sends to, what is refused
+
+Each WireGuard device has one of its own: its port is known to NATs and servers by itself.
 """
 
 from __future__ import annotations
