@@ -90,13 +90,20 @@ def _until(one: OwnerStatus) -> str:
 
 
 def _device_lines(device: DeviceStatus) -> Iterator[str]:
+    from warren.cli import view_paths as paths
     from warren.cli.view import paint
 
     if not device.there:
         yield f"  {device.name}: {paint('not there', 'red')}"
         return
     yield f"  {device.name}: udp/{device.port}, {f'MTU {device.mtu}' if device.mtu else 'down'}"
-    yield from (f"    {_peer_line(peer)}" for peer in device.peers)
+    told = {one.key: one for one in device.paths.known.peers} if device.paths else {}
+    for peer in device.peers:
+        yield f"    {_peer_line(peer)}"
+        if peer.key in told:
+            yield from (f"      {line}" for line in paths.peer_lines(told[peer.key]))
+    if device.paths:
+        yield from (f"    {line}" for line in paths.host_lines(device.paths))
 
 
 def _peer_line(peer: PeerStatus) -> str:
@@ -129,6 +136,8 @@ def _boot_line(boot: BootStatus | None) -> str:
 
 
 def _json(one: OwnerStatus, draft: Draft) -> dict[str, Any]:
+    from warren.cli.view_paths import paths_json
+
     held = one.held
     return {
         "owner": held.owner,
@@ -157,6 +166,7 @@ def _json(one: OwnerStatus, draft: Draft) -> dict[str, Any]:
                     }
                     for peer in device.peers
                 ],
+                "paths": paths_json(device.paths) if device.paths else None,
             }
             for device in one.devices
         ],

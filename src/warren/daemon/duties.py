@@ -43,6 +43,7 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         table=applied.table_name,
         named=tuple(_named(held.asked or applied, lock)),
         meeting=meeting_of(network, host, applied),
+        run=str(machine.store.run),
     )
 
 

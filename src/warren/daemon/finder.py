@@ -13,6 +13,7 @@ import os
 import socket
 
 from warren.daemon.meeting import Meeting
+from warren.daemon.noting import Noting
 from warren.daemon.tunnel import Say, Tunnel
 from warren.daemon.whereabouts import Servers, own_places
 from warren.model.key import SecretRef, decode_key
@@ -26,9 +27,9 @@ from warren.sys.wgport import Port
 
 
 class Finder:
-    """Finds the peers of one WireGuard device; `say(kind, subject, says)` tells what happens."""
+    """Finds the peers of one WireGuard device; `say(kind, subject, says)` tells what happened, `noting` what is so."""
 
-    def __init__(self, meeting: Meeting, say: Say) -> None:
+    def __init__(self, meeting: Meeting, say: Say, noting: Noting | None = None) -> None:
         """Open WireGuard's port and the private key; HostError if that cannot be done here."""
         self._meeting, self._say = meeting, say
         static = KeyPair.of(decode_key(read_secret(SecretRef(meeting.private_key))))
@@ -37,6 +38,7 @@ class Finder:
         self.tunnel = Tunnel(meeting, say)
         self._servers = Servers(self.port, self._serve_by)
         self._states: dict[bytes, State] = {}
+        self._noting = noting
         self._timer: asyncio.TimerHandle | None = None
         for reader in self.port.readers:
             asyncio.get_running_loop().add_reader(reader, self._read, reader)
@@ -81,6 +83,8 @@ class Finder:
             self.agent.traffic(peer, now)
         self.tunnel.refuse(now)
         self.pump()
+        if self._noting is not None:
+            self._noting.note(self.agent, self.tunnel.peers, self.port.port, now)
 
     def close(self) -> None:
         """Be done with it, and refuse nothing any more."""
@@ -91,6 +95,8 @@ class Finder:
             asyncio.get_running_loop().remove_reader(reader)
         self.port.close()
         self.tunnel.close()
+        if self._noting is not None:
+            self._noting.end()
 
     # --- in and out ---------------------------------------------------------------------------------------
 
@@ -98,7 +104,8 @@ class Finder:
         """Send what is to be sent, use what is to be used, and come back when something is due."""
         loop = asyncio.get_running_loop()
         for data, to in self.agent.to_send(loop.time()):
-            self.port.send(data, to)
+            if not self.port.send(data, to):
+                self.agent.unsent(to)
         for use in self.agent.events():
             self.tunnel.use(use, loop.time())
         self._tell_states()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warren.daemon.duty import Duties, Duty, Tell
 from warren.daemon.finder import Finder
+from warren.daemon.noting import Noting
 
 
 class Meet(Duty):
@@ -19,7 +20,9 @@ class Meet(Duty):
         if self._finder is not None and (duties.meeting is None or not self._finder.suits(duties.meeting)):
             self.end()
         if duties.meeting is not None:
-            self._finder = self._finder or Finder(duties.meeting, self.say)
+            if self._finder is None:
+                noting = Noting(duties.run, duties.meeting.device, self.say)
+                self._finder = Finder(duties.meeting, self.say, noting)
             self._finder.find(duties.meeting, duties.devices, now)
 
     def names(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Agent:
     ) -> None:
         self._static, self._draw = static, draw
         self._epoch = int.from_bytes(draw(8)) | 1
-        self._candidates: tuple[Candidate, ...] = ()
+        self.candidates: tuple[Candidate, ...] = ()
         self._visits: dict[Address, Visit] = {}
         self.paths: dict[bytes, Path] = {}
         self._uses: dict[bytes, Use] = {}
@@ -53,7 +53,7 @@ class Agent:
             known = before.get(place)
             if known is None or known.server_key != key:
                 known = Visit(self._static, place, key, self._epoch, self._draw)
-                known.offer(self._candidates, now)
+                known.offer(self.candidates, now)
             self._visits[place] = known
 
     def link(self, peers: Iterable[bytes]) -> None:
@@ -65,7 +65,7 @@ class Agent:
 
     def offer(self, candidates: tuple[Candidate, ...], now: float) -> None:
         """Say where this host may be reached, apart from what servers see."""
-        self._candidates = candidates
+        self.candidates = candidates
         for visit in self._visits.values():
             visit.offer(candidates, now)
 
@@ -82,6 +82,16 @@ class Agent:
     def traffic(self, peer: bytes, now: float) -> None:
         """WireGuard carries something for this peer."""
         self.paths[peer].traffic(now)
+
+    def unsent(self, place: Address) -> None:
+        """What was to be sent there could not be."""
+        for path in self.paths.values():
+            path.pairs.trials.unsent(place)
+
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        """The sessions with all servers, also with those that do not answer."""
+        return tuple(self._visits.values())
 
     @property
     def up(self) -> tuple[Address, ...]:

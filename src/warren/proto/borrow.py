@@ -31,6 +31,8 @@ class Borrowed:
         self.heard = False  # the peer is there too: it spoke by it
         self._calls = 0
         self.calls_at = float("inf")
+        self.rtt: float | None = None  # to the relay, not to the peer
+        self._sent = now
         self.failed = False  # it was silent or has ended: another may be had
 
     @property
@@ -59,6 +61,8 @@ class Borrowed:
             self.listen(now)
         self.answers, self.failed, self._tries, self._due = True, False, 0, now + KEEPS
         self._answered = now
+        if welcome.counter == self._counter:
+            self.rtt = now - self._sent
         return True
 
     def renew(self, now: float) -> None:
@@ -98,6 +102,7 @@ class Borrowed:
             self.answers, self.failed, self._tries, self._due = False, True, 0, now + RETRIES
             return None
         self._counter += 1
+        self._sent = now
         self._due = now + REPEATS[self._tries]
         self._tries += 1
         return packet.write(grant.hello(self.granted.grant, self.granted.secret, self._who, self._counter))

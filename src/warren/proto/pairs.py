@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from warren.proto.address import Address, may_be_probed
 from warren.proto.message import Pong
+from warren.proto.tried import Trials
 
 ROUNDS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds at which all places are probed, once there is cause
 AGAIN = 60.0  # seconds until it is tried once more without one
@@ -34,6 +35,7 @@ class Pairs:
         self._number = 0
         self.answers: dict[Address, Answer] = {}
         self._rounds: list[float] = []
+        self.trials = Trials()
 
     @property
     def places(self) -> tuple[Address, ...]:
@@ -78,6 +80,7 @@ class Pairs:
         """Note a probe, and give its number."""
         self._number = (self._number + 1) % 2**32
         self._asked[self._number] = place, now
+        self.trials.asked(place)
         if len(self._asked) > OUTSTANDING:
             del self._asked[next(iter(self._asked))]
         return self._number
@@ -85,8 +88,11 @@ class Pairs:
     def answered(self, pong: Pong, number: int, source: Address, now: float) -> bool:
         """Take an answer, and say whether it answers what was asked there."""
         place, since = self._asked.pop(number, (None, now))
+        if place is not None and place != source:
+            self.trials.strayed(place)
         if place != source:
             return False
+        self.trials.answered(source, now - since)
         self.answers[source] = Answer(now - since, now, pong.seen)
         if len(self.answers) > 2 * PLACES:
             del self.answers[min(self.answers, key=lambda one: self.answers[one].heard)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warren.proto import message, packet
-from warren.proto.address import Address, may_be_probed
+from warren.proto.address import Address, Candidate, may_be_probed
 from warren.proto.borrow import Borrowed
 from warren.proto.message import TO_PEER, Agree, Grant, Introduce, Pong, Probe, Switch
 from warren.proto.noise import KeyPair, NoiseError
@@ -22,6 +22,7 @@ from warren.proto.pair import Pair
 from warren.proto.pairs import Pairs
 from warren.proto.refusal import Refusal
 from warren.proto.states import Input, State, after
+from warren.proto.tried import Fate
 
 SETTLES = 0.15  # seconds that a faster answer may still take before the first is offered
 OFFERS, OFFER_EVERY = 6, 0.3  # how often an offer is repeated, after how many seconds
@@ -69,6 +70,7 @@ class Path:
         self.pair: Pair | None = None
         self.relay: Borrowed | None = None
         self.pairs = Pairs()
+        self.candidates: tuple[Candidate, ...] = ()  # as a server last told them
         self._spare: Grant | None = None
         self.calls = False  # the peer should be called, so that both probe at once
         self._epochs: list[int] = []
@@ -106,6 +108,7 @@ class Path:
             return None  # a run that is over: that server does not know it yet
         elif self.state is State.ABSENT:
             self._enter(Input.INTRODUCED, now)
+        self.candidates = said.candidates
         if self.pairs.tell(one.address for one in said.candidates) or said.urgent:
             self.pairs.stir(now)
         return None
@@ -269,7 +272,7 @@ class Path:
         if self.state is not State.DIRECT or self._endpoint is None or self._beat > now:
             return
         if self._owed is not None and now - self._owed >= SILENT:
-            self._fail(self._endpoint, now)
+            self._fail(self._endpoint, Fate.LOST, now)
             return self._leave(Input.SILENT, now)
         if now - self._since >= STEADY:
             self._hold = HOLDS
@@ -303,7 +306,7 @@ class Path:
         if offer and offer.due <= now:
             if offer.tries >= OFFERS:
                 self._offer = None
-                self._fail(offer.place, now)
+                self._fail(offer.place, Fate.DECLINED, now)
                 if self.state is not State.DIRECT:
                     self._say_farewell(offer.place, now)
             else:
@@ -339,6 +342,7 @@ class Path:
     def _go_over(self, generation: int, place: Address, now: float) -> None:
         self._generation, self._endpoint = generation, place
         self._owed, self._beat, self._farewells = None, now + BUSY, []
+        self.pairs.trials.used(place)
         self._enter(Input.AGREED, now)
 
     # --- going back -----------------------------------------------------------------------------------------------
@@ -354,7 +358,8 @@ class Path:
         self._highest = min(self._highest + 1, LAST)
         self._left, self._farewells = left, [now + after for after in FAREWELLS]
 
-    def _fail(self, place: Address, now: float) -> None:
+    def _fail(self, place: Address, why: Fate, now: float) -> None:
+        self.pairs.trials.failed(place, why)
         self.pairs.answers.pop(place, None)
         self._first_answer = None if not self.pairs.answers else now
         self._not_before, self._hold = now + self._hold, min(2 * self._hold, HOLD_MOST)
@@ -366,6 +371,7 @@ class Path:
         self._offer = None
         if self.state is State.DIRECT:
             self._not_before = max(self._not_before, now + self._hold)
+            self.pairs.trials.failed(self._endpoint, Fate.LEFT)
             self._enter(Input.CALLED_BACK, now)
             self.pairs.stir(now)
 
@@ -375,6 +381,7 @@ class Path:
             return
         self._highest = max(self._highest, theirs)
         if self.state is State.DIRECT:
+            self.pairs.trials.failed(self._endpoint, Fate.LEFT)
             self._leave(Input.CALLED_BACK, now)
         elif theirs:
             self._say_farewell(None, now)

@@ -10,7 +10,7 @@ from warren.model.change import Item
 from warren.model.choice import DIRECT, Choice
 from warren.model.prefix import Family
 from warren.model.state import HostState, Program, WgInterface
-from warren.sys import exits, ip, journal, wg
+from warren.sys import exits, ip, journal, known, wg
 from warren.sys.change import changes, holds_anything
 from warren.sys.errors import HostError
 from warren.sys.init_system import is_enabled
@@ -35,13 +35,17 @@ class PeerStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """One of our devices; `there` is False where somebody removed it or its program died. `mtu` 0: it is down."""
+    """One of our devices; `there` is False where somebody removed it or its program died. `mtu` 0: it is down.
+
+    `paths` is what the agent wrote down of peers that it finds, if it finds any.
+    """
 
     name: str
     there: bool
     port: int
     mtu: int
     peers: tuple[PeerStatus, ...]
+    paths: known.Found | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +161,14 @@ def _devices(applied: HostState, machine: Machine) -> tuple[DeviceStatus, ...]:
     links = {link.name: link for link in ip.links(machine.read)}
     seen = wg.devices(names & links.keys(), machine.read)
     return tuple(
-        _device(interface, seen.get(interface.name), links.get(interface.name)) for interface in applied.interfaces
+        _device(interface, seen.get(interface.name), links.get(interface.name), machine)
+        for interface in applied.interfaces
     )
 
 
-def _device(declared: WgInterface, seen: wg.DeviceSeen | None, link: ip.LinkSeen | None) -> DeviceStatus:
+def _device(
+    declared: WgInterface, seen: wg.DeviceSeen | None, link: ip.LinkSeen | None, machine: Machine
+) -> DeviceStatus:
     if seen is None or link is None:
         return DeviceStatus(declared.name, False, declared.listen_port, 0, ())
     names = {peer.public_key: peer.name for peer in declared.peers}
@@ -176,7 +183,8 @@ def _device(declared: WgInterface, seen: wg.DeviceSeen | None, link: ip.LinkSeen
         )
         for one in seen.peers
     )
-    return DeviceStatus(declared.name, True, seen.listen_port, link.mtu if link.up else 0, peers)
+    paths = known.find(machine.store.run, declared.name)
+    return DeviceStatus(declared.name, True, seen.listen_port, link.mtu if link.up else 0, peers, paths)
 
 
 def _choice(choice: Choice, applied: HostState, machine: Machine) -> ChoiceStatus:

@@ -9,6 +9,9 @@
     boot/guard.sh            what a boot puts up before there is any network (boot_guard.py)
     confirm.log              what the guard of an unconfirmed apply said
 
+What does not outlive a boot is in /run/warren, or in run/ of another directory:
+    paths/DEVICE.json        what the agent knows of peers that it finds (known.py)
+
 Only root reads it (0700). A file is replaced whole, and is on the disk before its name is: whoever is killed at
 any moment leaves the old file or the new one (rename(2), fsync(2)).
 """
@@ -25,6 +28,7 @@ from typing import Any
 from warren.sys.errors import HostError
 
 DEFAULT_STATE_DIR = "/var/lib/warren"
+RUN = "/run/warren"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class Store:
     def of_host(cls) -> Store:
         """Find it: $WARREN_STATE_DIR, else /var/lib/warren."""
         return cls(Path(os.environ.get("WARREN_STATE_DIR") or DEFAULT_STATE_DIR))
+
+    @property
+    def run(self) -> Path:
+        """Where things are that nobody needs after a boot."""
+        return Path(RUN) if self.path == Path(DEFAULT_STATE_DIR) else self.path / "run"
 
     def prepare(self) -> None:
         """Make the directory, readable by its owner alone; HostError when that cannot be."""
