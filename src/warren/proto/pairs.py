@@ -65,15 +65,15 @@ class Pairs:
         """Say when the next round is."""
         return self._rounds[0] if self._rounds else float("inf")
 
-    def due(self, now: float) -> tuple[tuple[Address, ...], bool]:
-        """Give the places to probe now, and whether the peer should be called to do the same."""
+    def due(self, now: float, calm: bool = False) -> tuple[tuple[Address, ...], bool]:
+        """Give the places to probe now, and whether the peer should be called to do the same; `calm`: once will do."""
         if self.next_round() > now:
             return (), False
         last = len(self._rounds) == 1
         self._rounds.pop(0)
         if last:
             self.stir(now)
-            self._rounds.pop(0)
+            del self._rounds[: -1 if calm else 1]
         return self.places, last
 
     def asked(self, place: Address, now: float) -> int:

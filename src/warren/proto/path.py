@@ -210,8 +210,9 @@ class Path:
             if self.relay.failed and self._spare:
                 self._borrow(self._spare, now)
         if self.pair is not None and self.state is not State.ABSENT:
-            places, call = self.pairs.due(now)
-            self.calls = self.calls or call
+            direct = self.state is State.DIRECT
+            places, call = self.pairs.due(now, calm=direct)
+            self.calls = self.calls or (call and not direct)
             for place in places:
                 self._probe(place, now)
             self._watch(now)
