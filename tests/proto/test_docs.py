@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.proto.parts import MESSAGES
+from warren.proto.asking import ALL
+from warren.proto.asking import ASK_RATE as QUESTION_RATE
+from warren.proto.asking import ASKS as QUESTIONS
 from warren.proto.codec import MAX_CANDIDATES, Laid, layout
 from warren.proto.cookie import ROTATES
 from warren.proto.door import HELLO_RATE, HELLOS, TRIALS
@@ -59,4 +62,5 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"a window of {WIDTH}" in page
     assert f"{HELLOS} Hellos of a source at once" in page and f"and {HELLO_RATE:.0f} a second" in page
     assert f"{ASKS} messages of a host at once and {ASK_RATE:.0f} a second" in page
+    assert f"{QUESTIONS} of a source at once and {QUESTION_RATE:.0f} a" in page and f"{ALL} a second of all" in page
     assert f"{CHANGES} new registrations at once" in page and (CHANGE_RATE, TRIALS) == (0.5, 4)

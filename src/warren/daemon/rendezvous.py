@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from warren.daemon.asked import Asked
 from warren.daemon.carrier import Carrier
 from warren.daemon.kept import Memory
 from warren.daemon.metrics import Metric, as_text, serve
@@ -61,6 +62,7 @@ class Server:
         lender = Lender(settings.places[0].ip, settings.relay, os.urandom) if settings.relay else None
         self._lender = lender
         self._machine = Rendezvous(settings.key, settings.links, os.urandom, lender)
+        self._asked = Asked(settings.key, os.urandom)
         self._carrier = Carrier(lambda says: tell(Event("trouble", (), "", says)))
         self._sockets: list[socket.socket] = []
         self._here: set[bytes] = set()
@@ -102,7 +104,8 @@ class Server:
         now = asyncio.get_running_loop().time()
         for data, source in datagram.taken(at):
             self._count["in"] += 1
-            self._machine.receive(data, source, now)
+            if not self._asked.take(data, source, at, now):
+                self._machine.receive(data, source, now)
         self._pump()
 
     def _pump(self) -> None:
@@ -174,7 +177,7 @@ class Server:
 
     def metrics(self) -> str:
         """Write what Prometheus reads."""
-        carried, refused = self._carrier.packets, self._machine.refused
+        carried, refused = self._carrier.packets, self._machine.refused + self._asked.refused
         metrics: list[Metric] = [
             ("warren_rendezvous_members", "gauge", "Hosts of the network file.", [("", len(self._settings.links))]),
             ("warren_rendezvous_registered", "gauge", "Hosts that are here.", [("", len(self._here))]),
@@ -192,6 +195,7 @@ class Server:
                 "Datagrams that were answered with silence.",
                 [(f'{{reason="{why}"}}', count) for why, count in sorted(refused.items())],
             ),
+            ("warren_rendezvous_asked_total", "counter", "Where who asked was seen.", [("", self._asked.answered)]),
             (
                 "warren_relay_packets_total",
                 "counter",

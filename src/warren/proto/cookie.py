@@ -26,17 +26,22 @@ def _key(label: bytes, public: bytes) -> bytes:
     return blake2s(label + public).digest()
 
 
+def mac1_of(bare: bytes, server: bytes) -> bytes:
+    """Make the code that only needs the server's public key; `bare` is all of the packet that comes before it."""
+    return _mac(_key(b"warren mac1", server), bare)
+
+
 def signed(sender: int, noise: bytes, server: bytes, cookie: bytes = b"") -> Hello:
     """Make the Hello to the server with this public key, with `mac2` where it has sent a cookie."""
     bare = header(Hello) + sender.to_bytes(4) + noise
-    mac1 = _mac(_key(b"warren mac1", server), bare)
+    mac1 = mac1_of(bare, server)
     return Hello(sender, noise, mac1, _mac(cookie, bare + mac1) if cookie else bytes(16))
 
 
 def knows_server(hello: Hello, server: bytes) -> bool:
     """Say whether the sender knew the server's public key."""
     bare = header(Hello) + hello.sender.to_bytes(4) + hello.noise
-    return hmac.compare_digest(hello.mac1, _mac(_key(b"warren mac1", server), bare))
+    return hmac.compare_digest(hello.mac1, mac1_of(bare, server))
 
 
 def receives_there(hello: Hello, cookie: bytes) -> bool:

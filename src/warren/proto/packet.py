@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from warren.proto.codec import ADDRESS, Index, Key, Laid, Long, Mac, Malformed, Raw, Rest, read_body
+from warren.proto.codec import ADDRESS, Flag, Index, Key, Laid, Long, Mac, Malformed, Raw, Rest, read_body
 from warren.proto.noise import FIRST, SECOND, TAG
 from warren.proto.refusal import Refusal
 
@@ -94,8 +94,30 @@ class RelayWelcome(Laid):
     mac: Mac
 
 
-Packet = Hello | Welcome | CookieReply | Sealed | Between | RelayHello | RelayWelcome
-PACKETS: tuple[type[Packet], ...] = (Hello, Welcome, CookieReply, Sealed, Between, RelayHello, RelayWelcome)
+@dataclass(frozen=True, slots=True)
+class Ask(Laid):
+    """Anybody who knows the server asks where it sees them. `elsewhere`: answer from another port, given `proof`."""
+
+    TYPE = 8
+    number: Long
+    elsewhere: Flag
+    proof: Long
+    room: Annotated[bytes, Raw(34)]
+    mac1: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Laid):
+    """Sealed in it are the address at which the server sees who asked, and the proof that they receive there."""
+
+    TYPE = 9
+    number: Long
+    nonce: Mac
+    sealed: Annotated[bytes, Raw(int(ADDRESS.length) + 8 + TAG)]
+
+
+Packet = Hello | Welcome | CookieReply | Sealed | Between | RelayHello | RelayWelcome | Ask | Told
+PACKETS: tuple[type[Packet], ...] = (Hello, Welcome, CookieReply, Sealed, Between, RelayHello, RelayWelcome, Ask, Told)
 _BY_TYPE = {one.TYPE: one for one in PACKETS}
 
 

@@ -59,6 +59,18 @@ def taken(at: socket.socket) -> Iterator[tuple[bytes, Address]]:
             yield data, Address.of(source[0].partition("%")[0], source[1])
 
 
+def send_once(ip: IPv4Address | IPv6Address, data: bytes, to: Address) -> bool:
+    """Send a datagram from an address of this machine and a port that nobody has, and say whether it went."""
+    try:
+        made = bind(ip, 0)
+    except HostError:  # all ports are taken
+        return False
+    if made is None:
+        return False
+    with made:
+        return send(made, data, to)
+
+
 def send(by: socket.socket, data: bytes, to: Address) -> bool:
     """Send a datagram, and say whether it went; one that finds no way or no room is lost, as any may be."""
     try:
