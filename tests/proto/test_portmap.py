@@ -171,6 +171,20 @@ def test_a_router_that_begins_anew_and_says_so_is_asked_within_seconds(by: By) -
     assert there.opened and held(here) == (by, "203.0.113.99:51820")
 
 
+def test_a_router_that_begins_to_speak_is_heard_though_it_was_given_up() -> None:
+    here = mapper()
+    run(here, None, 0, 100)
+    there = router(By.NATPMP, began=100.0)
+    said = there.server(natpmp.address_request(), 100)
+    assert here.resting and said is not None
+    here.receive(said, Address(ip_address("192.168.1.66"), 5351), 100)
+    run(here, there, 100, 106)
+    assert not there.opened
+    here.receive(said, Address(ROUTER.ip, 5351), 106)
+    run(here, there, 106, 112)
+    assert held(here) == (By.NATPMP, f"{OUTSIDE}:51820")
+
+
 def test_a_move_has_the_router_asked_at_once() -> None:
     there, here = router(By.NATPMP), mapper()
     run(here, there, 0, 1000)

@@ -21,7 +21,7 @@ from warren.model.lock import FollowedLock
 @dataclass(frozen=True, slots=True)
 class Event:
     """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered, refreshed, chosen,
-    ended, dialled, path or trouble.
+    ended, dialled, path, mapped or trouble.
 
     `subject` is the uplink, the peer or the portal it is about, `lans` are those that are told; `says` is for people.
     """

@@ -12,10 +12,11 @@ import asyncio
 import os
 import socket
 
+from warren.daemon.mapped import Mapped
 from warren.daemon.meeting import Meeting
 from warren.daemon.noting import Noting
 from warren.daemon.tunnel import Say, Tunnel
-from warren.daemon.whereabouts import Servers, own_places
+from warren.daemon.whereabouts import MOST_OFFERED, Servers, own_places
 from warren.model.key import SecretRef, decode_key
 from warren.proto.address import Address
 from warren.proto.agent import Agent
@@ -32,10 +33,11 @@ class Finder:
     def __init__(self, meeting: Meeting, say: Say, noting: Noting | None = None) -> None:
         """Open WireGuard's port and the private key; HostError if that cannot be done here."""
         self._meeting, self._say = meeting, say
-        static = KeyPair.of(decode_key(read_secret(SecretRef(meeting.private_key))))
-        self.agent = Agent(static, (), (), os.urandom)
+        private = decode_key(read_secret(SecretRef(meeting.private_key)))
+        self.agent = Agent(KeyPair.of(private), (), (), os.urandom)
         self.port = Port(meeting.port, meeting.mark)
         self.tunnel = Tunnel(meeting, say)
+        self.mapped = Mapped(meeting.port, meeting.mark, private, say, self._remapped)
         self._servers = Servers(self.port, self._serve_by)
         self._states: dict[bytes, State] = {}
         self._noting = noting
@@ -58,6 +60,7 @@ class Finder:
         self.agent.link(self.tunnel.peers)
         self.tunnel.follow(self.agent.paths)
         self._states = {peer: self._states.get(peer, State.ABSENT) for peer in self.tunnel.peers}
+        self.mapped.ask(meeting.uplink, now)
         self._offer(now)
         self._servers.look_up(meeting, now)
         self.pump()
@@ -69,6 +72,7 @@ class Finder:
 
     def moved(self, now: float) -> None:
         """The uplink has changed."""
+        self.mapped.moved(now)
         self._offer(now)
         self.agent.moved(now)
         self._servers.hurry(now)
@@ -78,6 +82,7 @@ class Finder:
         """See whether WireGuard carries anything, and to what runs out; `stirred`: addresses came or went."""
         if stirred:
             self._offer(now)
+        self.mapped.tick(now)
         self._servers.look_up(self._meeting, now)
         for peer in self.tunnel.busy():
             self.agent.traffic(peer, now)
@@ -89,6 +94,7 @@ class Finder:
     def close(self) -> None:
         """Be done with it, and refuse nothing any more."""
         self._servers.close()
+        self.mapped.close()
         if self._timer is not None:
             self._timer.cancel()
         for reader in self.port.readers:
@@ -124,10 +130,14 @@ class Finder:
         self.agent.serve_by(servers.items(), asyncio.get_running_loop().time())
         self.pump()
 
+    def _remapped(self) -> None:
+        self._offer(asyncio.get_running_loop().time())
+        self.pump()
+
     def _offer(self, now: float) -> None:
         """Say where this host may be reached."""
         try:
-            self.agent.offer(own_places(self.port), now)
+            self.agent.offer((*self.mapped.candidates, *own_places(self.port))[:MOST_OFFERED], now)
         except HostError as error:
             self._say("trouble", "addresses", str(error))
 

@@ -25,7 +25,10 @@ KEPT = 4  # places at which a peer was, that are remembered
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Who is to be found, by which device, and where one asks: addresses and public keys of servers."""
+    """Who is to be found, by which device, and where one asks: addresses and public keys of servers.
+
+    `uplink`: the device whose router is asked to open the port; empty if it is not to be asked.
+    """
 
     device: str
     port: int
@@ -35,6 +38,7 @@ class Meeting:
     backend: Backend
     peers: tuple[Peer, ...]
     servers: tuple[tuple[Endpoint, PublicKey], ...]
+    uplink: str = ""
 
     @property
     def at(self) -> tuple[object, ...]:
@@ -45,6 +49,7 @@ class Meeting:
 def meeting_of(network: Network, host: str, applied: HostState) -> Meeting | None:
     """Say whom the agent of a host has to find, of those that were applied; None if nobody."""
     wanted = {peer.key: peer.name for peer in network.hosts if network.meet(host, peer.name)}
+    here = network.by_name[host]
     for interface in applied.interfaces:
         held = [peer for peer in interface.peers if peer.public_key in wanted]
         if held:
@@ -57,6 +62,7 @@ def meeting_of(network: Network, host: str, applied: HostState) -> Meeting | Non
                 backend=applied.backend,
                 peers=tuple(replace(peer, name=wanted[peer.public_key]) for peer in held),
                 servers=tuple((server.address, server.key) for server in network.rendezvous),
+                uplink=here.uplink if here.port_mapping else "",
             )
     return None
 

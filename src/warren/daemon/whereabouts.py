@@ -15,6 +15,7 @@ from warren.sys import ip
 from warren.sys.endpoints import every_address
 from warren.sys.wgport import Port
 
+MOST_OFFERED = MAX_CANDIDATES - 1  # a server adds the one that it sees
 LOOKS_UP = 10.0  # seconds until names of servers that stand for no address are looked up again
 LOOKS_AGAIN = 300.0  # and those that did
 
@@ -34,7 +35,7 @@ def own_addresses(apart: frozenset[str]) -> tuple[IPv4Address | IPv6Address, ...
 def own_places(port: Port) -> tuple[Candidate, ...]:
     """List the places at which others may reach WireGuard's port, as far as this host itself knows them."""
     places = (Address(one, port.port) for one in own_addresses(port.apart))
-    return tuple(Candidate(Origin.HOST, place) for place in places)[: MAX_CANDIDATES - 1]
+    return tuple(Candidate(Origin.HOST, place) for place in places)[:MOST_OFFERED]
 
 
 class Servers:

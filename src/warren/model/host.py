@@ -82,7 +82,7 @@ class Host:
     `port` is the listening port of the shared device when written out. `mtu` overrides the computed MTU of
     every tunnel device. `psk` maps a peer's name to the path of the file that holds the preshared key.
     `firewall` is the owner's consent to a rule at that tool's hook. `reflect` names what is repeated from each of its
-    LANs to the others (`mdns`).
+    LANs to the others (`mdns`). `port_mapping`: its agent may ask the router for a port.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Host:
     private_key: str = "/etc/warren/private.key"
     firewall: str | None = None
     reflect: tuple[str, ...] = ()
+    port_mapping: bool = True
     at: Where | None = None
 
     def lan(self, name: str) -> Lan:

@@ -89,6 +89,12 @@ def routes(
     return tuple(route for entry in listed for route in _routes(entry, family, table or MAIN, protocol))
 
 
+def default_routes(family: Family, run: Run = run) -> tuple[Route, ...]:
+    """List one family's default routes of the main table, whatever else is in it."""
+    listed = _json(run, f"-{family.value}", "route", "show", "default")
+    return tuple(route for entry in listed for route in _routes(entry, family, MAIN, None))
+
+
 def rules(run: Run = run) -> tuple[Rule, ...]:
     """List the policy rules of both families, in the order in which the kernel asks them."""
     found: list[Rule] = []

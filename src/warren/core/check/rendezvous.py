@@ -64,4 +64,13 @@ def portals(subject: Subject) -> Iterator[Diagnostic]:
                 yield finding("W232", subject.portal_spot(way.portal, "exit"), says, hint)
 
 
-CHECKS: tuple[Check, ...] = (servers, need, portals)
+def port_mapping(subject: Subject) -> Iterator[Diagnostic]:
+    """Only a host that finds others at a server asks its router for a port."""
+    network = subject.network
+    for host in network.hosts:
+        if not host.port_mapping and not any(network.meet(host.name, other.name) for other in network.hosts):
+            says = f"`{host.name}` asks its router for no port: it finds nobody at a rendezvous server."
+            yield finding("W255", subject.host_spot(host, "port_mapping"), says, "Take `port_mapping:` out.")
+
+
+CHECKS: tuple[Check, ...] = (servers, need, portals, port_mapping)

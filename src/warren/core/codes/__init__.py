@@ -56,6 +56,7 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     (_codes(225, 229), "Several exits"),
     (_codes(205, 219), "Services on LANs"),
     ("W23", "Rendezvous servers"),
+    (_codes(255, 259), "Ports that routers open"),
 )
 
 CODES: dict[str, Code] = dict(

@@ -37,4 +37,12 @@ CODES: dict[str, Code] = {
         "rendezvous: [{address: rv.example.net:51819, key: …}]\nhosts: {nyc: {endpoint: nyc.example.net:51820, …}}",
         "Take `rendezvous:` out, or the endpoint of hosts that cannot be dialled in truth.",
     ),
+    "W255": Code(
+        WARNING,
+        "port mapping that nobody would ask for",
+        "A host asks its router to open WireGuard's port so that hosts can reach it that it finds at a rendezvous "
+        "server. One that has an endpoint, or finds nobody so, asks for nothing anyway.",
+        "hosts: {nyc: {endpoint: nyc.example.net:51820, port_mapping: false, …}}",
+        "Take `port_mapping:` out.",
+    ),
 }

@@ -17,6 +17,7 @@ from warren.core.parse.reading import (
     Reading,
     each,
     entry,
+    flag,
     integer,
     named,
     nothing,
@@ -81,6 +82,7 @@ HOST_KEYS: dict[str, Key[Any]] = {
     "private_key": Key(secret_path),
     "firewall": Key(word(FIREWALLS)),
     "reflect": Key(each(word(REFLECTED), single=True)),
+    "port_mapping": Key(flag),
 }
 
 
@@ -119,5 +121,6 @@ def _host(key: Scalar, node: Node, reading: Reading) -> Host:
         private_key=values.get("private_key", "/etc/warren/private.key"),
         firewall=values.get("firewall"),
         reflect=tuple(dict.fromkeys(values.get("reflect", ()))),
+        port_mapping=values.get("port_mapping", True),
         at=key.where,
     )

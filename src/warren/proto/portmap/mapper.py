@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from warren.proto.address import Address
+from warren.proto.portmap import natpmp, pcp
 from warren.proto.portmap.asking import Chance, NatPmp, Pcp
 from warren.proto.portmap.control import CHECKED, Exchange, Upnp
 from warren.proto.portmap.values import FOREVER, SERVER, By, Declined, Granted, Why
@@ -125,6 +126,11 @@ class Mapper:
         """Whether the port would stay open for good if nobody took it back."""
         return self.mapping is not None and self._ends == FOREVER
 
+    @property
+    def resting(self) -> bool:
+        """Whether the router was asked in vain, and is left alone."""
+        return self.mapping is None and not self._asking and bool(self.declined)
+
     def farewell(self) -> bytes | Exchange | None:
         """Give what takes the port back: a datagram to the router's server, or an exchange. Nothing is asked then."""
         held, self.mapping = self.mapping, None
@@ -138,6 +144,9 @@ class Mapper:
             return Refusal.STRANGER
         if source.port != SERVER:
             return next((way.receive(data) for way in self._ways if isinstance(way, Upnp)), Refusal.STRANGER)
+        if self.resting and _announces(data):
+            self._ask_at = min(self._ask_at, now + CALM * self._chance())
+            return None
         # Both protocols live at one port and differ in their first byte, but for a PCP question answered in NAT-PMP.
         way = self._ways[self._at]
         return way.receive(data, now) if not isinstance(way, Upnp) else Refusal.UNEXPECTED
@@ -186,3 +195,10 @@ class Mapper:
         self._at = 0
         self._ask_at = now + max(self._alone * (1 + self._chance() / 8), self._wait)
         self._alone = min(2 * self._alone, ALONE_MOST)
+
+
+def _announces(data: bytes) -> bool:
+    """Say whether somebody tells that he began to speak PCP or NAT-PMP."""
+    said = pcp.parse(data)
+    announced = isinstance(said, pcp.Answer) and (said.opcode, said.result) == (pcp.ANNOUNCE, pcp.Result.SUCCESS)
+    return announced or isinstance(natpmp.parse(data), natpmp.Outside)
