@@ -8,6 +8,7 @@ from pathlib import Path
 
 from warren.lab.lab import Lab
 from warren.lab.nat import INNER, UP
+from warren.lab.topology import INTERNET
 
 # Where miniupnpd puts its rules (its README.nftables). IPv6 gets a firewall that a hole can be made in.
 RULES = f"""
@@ -28,28 +29,33 @@ WITHOUT_PCP = f'insert rule ip nat input iifname "{INNER}" udp dport 5351 @th,64
 
 
 class Opening:
-    """A NAT's miniupnpd; `ip6 filter` of the lab's own NAT makes room for the chains above."""
+    """A NAT's miniupnpd; `ip6 filter` of the lab's own NAT makes room for the chains above.
 
-    def __init__(self, lab: Lab, nat: str) -> None:
-        self.lab, self.space = lab, f"nat.{nat}"
-        node = lab.world.nat_by_name[nat]
-        self.outside = str(node.attachment.addresses[0].ip)
+    It opens nothing where the address outside is one of those of documentation, which are all that the lab has: the NAT
+    gets a second one, that the lab's internet leads to it.
+    """
+
+    def __init__(self, lab: Lab, nat: str, outside: str) -> None:
+        self.lab, self.space, self.outside = lab, f"nat.{nat}", outside
         self.file = Path(f"/run/miniupnpd-{nat}")
         self.process: subprocess.Popen[str] | None = None
+        first = lab.world.nat_by_name[nat].attachment.addresses[0].ip
+        lab.spaces.run(INTERNET, ("ip", "route", "add", outside, "via", str(first)))
+        lab.spaces.run(self.space, ("ip", "address", "add", f"{outside}/32", "dev", UP))
         lines = (f'insert rule ip nat input iifname "{INNER}" accept', "delete table ip6 filter", RULES)
         lab.spaces.run(self.space, ("nft", "-f", "-"), "\n".join(lines))
 
-    def begin(self, *, pcp: bool = True, upnp: bool = True) -> None:
-        """Start it, with nothing in its memory or its rules."""
+    def begin(self, *, pcp: bool = True, long_ago: bool = False) -> None:
+        """Start it, with nothing in its memory or its rules; its clock says that it was now, or long ago."""
         self.end()
         word = {True: "yes", False: "no"}
         settings = {
             "ext_ifname": UP,
             "listening_ip": INNER,
-            "ext_ip": self.outside,  # the lab's addresses are those of documentation, which it takes for private
-            "ext_allow_private_ipv4": "yes",
-            "enable_pcp_pmp": word[pcp],
-            "enable_upnp": word[upnp],
+            "ext_ip": self.outside,
+            "enable_natpmp": word[pcp],
+            "enable_upnp": "yes",
+            "system_uptime": word[long_ago],
             "secure_mode": "yes",
             "uuid": "0b3dcb4a-2f5d-4d1e-9d2c-3c8f3a0f4b77",
             "http_port": "0",

@@ -56,8 +56,7 @@ async def _ask(router: Router, mark: int) -> Asked:
             open_.callback(loop.remove_reader, each)
         while not survey.done:
             for data, to in survey.to_send(loop.time()):
-                if routers.send(server if to.port == SERVER else searcher, router, data, to) is None:
-                    survey.nobody()
+                routers.send(server if to.port == SERVER else searcher, router, data, to)
             for one in survey.exchanges():
                 answer = await asyncio.to_thread(
                     routers.exchange, router, mark, one.to, one.data, http.LARGEST, http.complete, PATIENCE

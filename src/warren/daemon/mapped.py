@@ -151,14 +151,10 @@ class _Line:
         """Send what is to be sent, tell what is different, and come back when something is due."""
         if self._closed:
             return
-        again = True
-        while again:
-            again = False
-            for data, to in self.mapper.to_send(self._loop.time()):
-                by = self._server if to.port == SERVER else self._search()
-                if by is not None and routers.send(by, self.router, data, to) is None:
-                    self.mapper.nobody(self._loop.time())
-                    again = True
+        for data, to in self.mapper.to_send(self._loop.time()):
+            by = self._server if to.port == SERVER else self._search()
+            if by is not None:
+                routers.send(by, self.router, data, to)
         for one in self.mapper.exchanges():
             task = self._loop.create_task(self._exchange(one))
             self._tasks.add(task)
@@ -218,6 +214,8 @@ class _Line:
         if held is not None:
             what: tuple[object, ...] = (held,)
             says = f"leads {held.external} to port {held.internal.port} here ({held.by})"
+            if held.external == held.internal:
+                says = f"lets others in to {held.external} ({held.by})"
             if held.inside:
                 says += "; it is itself behind a NAT, so only who is behind that one can come by it"
         elif self.mapper.resting:

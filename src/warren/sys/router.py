@@ -106,18 +106,20 @@ def taken(at: socket.socket, nobody: Callable[[], None]) -> Iterator[tuple[bytes
         yield data, Address.of(source[0].partition("%")[0], source[1])
 
 
-def send(by: socket.socket, router: Router, data: bytes, to: Address) -> bool | None:
-    """Send a datagram, and say whether it went; None if the router just said that nobody listens there."""
-    try:
-        if to.ip == router.ip and to.port == SERVER:
-            by.send(data)
-        else:
-            by.sendto(data, (str(to.ip), to.port))
-    except ConnectionRefusedError:
-        return None
-    except OSError:
-        return False
-    return True
+def send(by: socket.socket, router: Router, data: bytes, to: Address) -> bool:
+    """Send a datagram, and say whether it went; one that finds no way is lost, as any may be."""
+    for _ in range(2):
+        try:
+            if to.ip == router.ip and to.port == SERVER:
+                by.send(data)
+            else:
+                by.sendto(data, (str(to.ip), to.port))
+        except ConnectionRefusedError:  # what an earlier one met, and then this one was not sent
+            continue
+        except OSError:
+            return False
+        return True
+    return False
 
 
 def exchange(

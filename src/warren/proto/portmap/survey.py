@@ -37,12 +37,16 @@ class Survey:
             self._questions[By.UPNP] = [(ssdp.search(to), to) for to in searched]
         self._description: http.Page | None = None
         self._out: list[Exchange] = []
+        self._nobody = False
         self.spoken = Spoken()
         self.done = False
 
     def to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """Give what is to be sent now."""
         if self._patience.due(now):
+            if self._nobody:
+                self._settle(By.PCP, False)
+                self._settle(By.NATPMP, False)
             return [one for questions in self._questions.values() for one in questions]
         self.done |= now >= self._patience.ends
         return []
@@ -73,9 +77,8 @@ class Survey:
         return None
 
     def nobody(self) -> None:
-        """The router says that nobody listens at the servers' port."""
-        self._settle(By.PCP, False)
-        self._settle(By.NATPMP, False)
+        """The router says that nobody listens at the servers' port: at least to one of the two questions."""
+        self._nobody = True
 
     def answered(self, data: bytes | None) -> None:
         """Take the answer to an exchange; None if there was none."""
