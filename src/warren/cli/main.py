@@ -55,6 +55,7 @@ COMMANDS: dict[str, Entry] = {
         "warren.cli.rendezvous:rendezvous", HOST, "Serve hosts behind NATs, so that they find each other."
     ),
     "netcheck": Entry("warren.cli.netcheck:netcheck", HOST, "Tell how this host's NAT treats UDP, and what helps."),
+    "punch": Entry("warren.cli.punch:punch", HOST, "Find an interface's peers by a natpunch-go server."),
     "confirm": Entry("warren.cli.confirm:confirm", HOST, "Keep what `apply --confirm` did."),
     "rollback": Entry("warren.cli.rollback:rollback", HOST, "Go back to what was applied before."),
     "down": Entry("warren.cli.down:down", HOST, "Put this host back as it was, for a network or a conf."),

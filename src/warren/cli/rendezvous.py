@@ -1,14 +1,14 @@
-"""`warren rendezvous FILE`: be a server at which hosts of a network find each other."""
+"""`warren rendezvous FILE`: be a server at which hosts of a network find each other, or natpunch-go's clients."""
 
 from __future__ import annotations
 
 import click
 
-from warren.cli.options import json_option, network_argument
+from warren.cli.options import json_option
 
 
 @click.command()
-@network_argument
+@click.argument("file", metavar="FILE", type=click.Path(), required=False)
 @click.option("--key", metavar="FILE", help="The file of the server's private key (else: as the network file says).")
 @click.option("--metrics", metavar="ADDRESS:PORT", help="Give counters for Prometheus there.")
 @click.option(
@@ -17,12 +17,21 @@ from warren.cli.options import json_option, network_argument
     default="memory",
     help="Keep relays that are lent over a restart in this file of SQLite's (else: in memory only).",
 )
+@click.option(
+    "--natpunch",
+    metavar="[ADDRESS:]PORT",
+    help="Serve natpunch-go's clients there: those of FILE, or without FILE everybody.",
+)
 @json_option
-def rendezvous(file: str, key: str | None, metrics: str | None, store: str, as_json: bool) -> None:
+def rendezvous(
+    file: str | None, key: str | None, metrics: str | None, store: str, natpunch: str | None, as_json: bool
+) -> None:
     """Serve the hosts of FILE that have no endpoint: tell each where the others are, and lend relays.
 
     Run it on a machine that everybody can reach, as an ordinary user: it needs the file, its own private key and its
     UDP ports, and changes nothing. The lock file is not needed. Ends with SIGTERM; paths between hosts stay.
+
+    With --natpunch it is natpunch-go's server too, and without FILE nothing else; its key is then that of --key.
     """
     import asyncio
     import json
@@ -30,12 +39,10 @@ def rendezvous(file: str, key: str | None, metrics: str | None, store: str, as_j
 
     from warren.cli.network import open_network
     from warren.daemon.kept import Memory, Sqlite
+    from warren.daemon.natpunch import Natpunch, serve_alone, settings_beside
+    from warren.daemon.natpunch import settings_of as natpunch_settings
     from warren.daemon.rendezvous import Event, Server
-    from warren.daemon.served import settings_of
-
-    network, _ = open_network(file, locked=False)
-    settings = settings_of(network, key, metrics)
-    kept = Memory() if store == "memory" else Sqlite(store)
+    from warren.daemon.served import address_of, settings_of
 
     def tell(event: Event) -> None:
         if as_json:
@@ -44,4 +51,14 @@ def rendezvous(file: str, key: str | None, metrics: str | None, store: str, as_j
         else:
             print(event.says, file=sys.stderr, flush=True)
 
-    asyncio.run(Server(settings, kept, tell).run())
+    if file is None:
+        if natpunch is None:
+            raise click.UsageError("FILE is missing, or --natpunch PORT")
+        alone = Natpunch(natpunch_settings(natpunch, key), tell)
+        asyncio.run(serve_alone(alone, address_of(metrics) if metrics else None))
+        return
+    network, _ = open_network(file, locked=False)
+    settings = settings_of(network, key, metrics)
+    kept = Memory() if store == "memory" else Sqlite(store)
+    beside = Natpunch(settings_beside(natpunch, settings, network), tell) if natpunch else None
+    asyncio.run(Server(settings, kept, tell, beside).run())

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from warren.daemon.asked import Asked
 from warren.daemon.carrier import Carrier
@@ -28,6 +29,9 @@ from warren.proto.lend import Lender, Lent
 from warren.proto.noise import KeyPair
 from warren.proto.rendezvous import Came, Closed, Left, Opened, Rendezvous
 from warren.sys import datagram
+
+if TYPE_CHECKING:
+    from warren.daemon.natpunch import Natpunch
 
 KEEPS = 10.0  # seconds between two looks at what has to be kept
 
@@ -57,8 +61,10 @@ class Event:
 class Server:
     """One run of a server."""
 
-    def __init__(self, settings: Settings, store: Memory, tell: Callable[[Event], None]) -> None:
-        self._settings, self._store, self._tell = settings, store, tell
+    def __init__(
+        self, settings: Settings, store: Memory, tell: Callable[[Event], None], beside: Natpunch | None = None
+    ) -> None:
+        self._settings, self._store, self._tell, self._beside = settings, store, tell, beside
         lender = Lender(settings.places[0].ip, settings.relay, os.urandom) if settings.relay else None
         self._lender = lender
         self._machine = Rendezvous(settings.key, settings.links, os.urandom, lender)
@@ -84,6 +90,8 @@ class Server:
             relays = f", lending relays at ports {self._relays()}" if self._settings.relay else ""
             says = f"serving {len(self._settings.links)} hosts at {where}{relays}"
             self._say("serving", (), str(where), says)
+            if self._beside is not None:
+                self._beside.begin()
             self._pump()
             while not ended.is_set():
                 with suppress(TimeoutError):
@@ -95,6 +103,8 @@ class Server:
             for each in self._sockets:
                 loop.remove_reader(each)
                 each.close()
+            if self._beside is not None:
+                self._beside.end()
             self._carrier.close_all()
             self._store.close()
 
@@ -204,4 +214,4 @@ class Server:
             ),
             ("warren_relay_bytes_total", "counter", "Bytes that relays carried.", [("", carried["bytes"])]),
         ]
-        return as_text(metrics)
+        return as_text(metrics + (self._beside.metrics() if self._beside is not None else []))

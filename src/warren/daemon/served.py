@@ -41,7 +41,7 @@ def settings_of(network: Network, key_file: str | None, metrics: str | None) -> 
         names={decode_key(host.key): host.name for host in network.hosts},
         links=links_of(network),
         relay=range(server.relay[0], server.relay[1] + 1) if server.relay else None,
-        metrics=_address(metrics) if metrics else None,
+        metrics=address_of(metrics) if metrics else None,
     )
 
 
@@ -62,7 +62,8 @@ def _own(network: Network, key_file: str | None) -> tuple[KeyPair, Server]:
     )
 
 
-def _address(text: str) -> Address:
+def address_of(text: str) -> Address:
+    """Read `address:port` of a command line; HostError if it is none."""
     host, _, port = text.rpartition(":")
     try:
         return Address.of(host.strip("[]"), int(port))

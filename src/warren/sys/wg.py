@@ -88,6 +88,12 @@ def public_key_of(ref: SecretRef, run: Run = run) -> PublicKey:
     return PublicKey(run(Command(("wg", "pubkey"), "@secret:0@\n", (ref,))).strip())
 
 
+def private_key_of(device: str, run: Run = run) -> str:
+    """Give a device's private key, for who speaks in its name; empty if it has none. CommandFailed if it is gone."""
+    key = run(Command(("wg", "show", device, "private-key"))).strip()
+    return "" if key == "(none)" else key
+
+
 def _peer(words: list[str]) -> PeerSeen:
     _, public, psk, endpoint, allowed, handshake, received, sent, keepalive = words
     allowed_ips: list[Prefix] = [prefix_from(each) for each in allowed.split(",")] if allowed != "(none)" else []

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
@@ -30,8 +30,11 @@ _OURS = int.from_bytes(MAGIC + bytes([VERSION]))
 _LDB, _LDH, _LDW, _LDX_IHL, _LDH_X, _LDW_X, _JEQ, _JSET, _RET = 0x30, 0x28, 0x20, 0xB1, 0x48, 0x40, 0x15, 0x45, 0x06
 _NOTHING = ((_RET, 0, 0, 0),)
 
+Filter = Callable[[int, int], tuple[tuple[int, int, int, int], ...]]
+"""What is let in, of an IP version and for a port."""
 
-def _filter(version: int, port: int) -> tuple[tuple[int, int, int, int], ...]:
+
+def ours(version: int, port: int) -> tuple[tuple[int, int, int, int], ...]:
     """Let in our packets for this port: code, jump if true, jump if not, number; offsets are from the IP header."""
     if version == 4:
         return (
@@ -59,12 +62,37 @@ def _filter(version: int, port: int) -> tuple[tuple[int, int, int, int], ...]:
     )
 
 
+def only_from(place: Address) -> Filter:
+    """Let in what comes from one place, which is IPv4, whatever it says: for a protocol that cannot be told apart."""
+
+    def program(version: int, port: int) -> tuple[tuple[int, int, int, int], ...]:
+        if version == 6:
+            return _NOTHING
+        return (
+            (_LDB, 0, 0, 9),
+            (_JEQ, 0, 10, _UDP),
+            (_LDH, 0, 0, 6),
+            (_JSET, 8, 0, 0x3FFF),
+            (_LDW, 0, 0, 12),
+            (_JEQ, 0, 6, int(place.ip)),
+            (_LDX_IHL, 0, 0, 0),
+            (_LDH_X, 0, 0, 0),
+            (_JEQ, 0, 3, place.port),
+            (_LDH_X, 0, 0, 2),
+            (_JEQ, 0, 1, port),
+            (_RET, 0, 0, 0xFFFF),
+            *_NOTHING,
+        )
+
+    return program
+
+
 class Port:
     """WireGuard's port of one device; `apart` are devices by which nothing of ours comes in: the tunnels themselves."""
 
-    def __init__(self, port: int, mark: int, apart: Collection[str] = ()) -> None:
+    def __init__(self, port: int, mark: int, apart: Collection[str] = (), lets_in: Filter = ours) -> None:
         """Open it; HostError without the privilege."""
-        self.port, self.apart = port, frozenset(apart)
+        self.port, self.apart, self._lets_in = port, frozenset(apart), lets_in
         self._mark = mark
         self.readers: tuple[socket.socket, ...] = ()
         self._senders: dict[int, socket.socket] = {}
@@ -140,7 +168,7 @@ class Port:
         with suppress(BlockingIOError):  # what came before there was a filter
             while True:
                 made.recv(1)
-        _attach(made, _filter(version, self.port))
+        _attach(made, self._lets_in(version, self.port))
         return made
 
 
