@@ -4,7 +4,9 @@ sends what kills the original."""
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from tests.proto import original
 from tests.proto.parts import mutated
 from warren.proto.address import Address
 from warren.proto.natpunch import client as clients
+from warren.proto.natpunch import packet as packets
 from warren.proto.natpunch import server as servers
 from warren.proto.natpunch.client import Client, Found, Greeted, Silent, Unknown
 from warren.proto.natpunch.packet import (
@@ -547,3 +550,21 @@ def test_an_init_can_be_read_by_who_it_is_for() -> None:
     """What the tests above take for granted of the prologue."""
     initiator = Initiator(CLIENT, SERVER.public, KeyPair.of(EPHEMERALS[0]), PROLOGUE)
     assert initiator.write(TIME.to_bytes(8)) == INIT[5:]
+
+
+def test_the_page_says_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "natpunch.md").read_text()
+    lengths = re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]+) \|", page, re.MULTILINE)
+    assert lengths == [
+        ("Init", str(packets.INIT)),
+        ("Answer", str(packets.ANSWER)),
+        ("Request", str(packets.REQUEST)),
+        ("Reply", f"{packets.FOUND} or {packets.NOT_FOUND}"),
+    ]
+    page = " ".join(page.split())
+    assert f"{servers.MOST:,} clients, at most {servers.MOST_OF_ONE} of one address" in page
+    assert f"begin {servers.HELLO_RATE:g} sessions a second ({servers.HELLOS} at once)" in page
+    assert f"all together {servers.SHAKE_RATE:g}; a client may ask {servers.ASK_RATE:g} times a second" in page
+    assert f"{packets.ANSWER} bytes answer {packets.INIT}, {packets.FOUND} answer {packets.REQUEST}" in page
+    assert PROLOGUE.decode() in page and str(packets.OLDER_PORT) in page
+    assert (servers.GONE, clients.RENEWS) == (86_400, 300)  # a day, and five minutes

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sys.boxes import Box, boxes
 from warren.proto.address import Address
-from warren.sys.wgport import Port
+from warren.sys.wgport import Port, only_from
 
 pytestmark = pytest.mark.lab
 OURS = b"wrn\x01" + bytes(range(61))  # an odd number of bytes: the checksum pads it
@@ -61,6 +61,30 @@ def test_ours_is_heard_behind_a_closed_firewall_and_beside_wireguard(pair: tuple
             return got
 
     assert far.call(work) == [(OURS, Address.of(ENDS[version][0], 4000))]
+
+
+def test_what_one_place_says_is_heard_whatever_it_is_and_nothing_else(pair: tuple[Box, Box]) -> None:
+    near, far = pair
+    to, answer = Address.of(ENDS[4][1], 51820), b"\x02 whatever"
+
+    def work() -> list[tuple[bytes, Address]]:
+        hears = Port(51820, MARK, lets_in=only_from(Address.of(ENDS[4][0], 4000)))
+
+        def send() -> None:
+            Port(4001, MARK).send(b"of another port", to)
+            Port(4000, MARK).send(b"to another port", Address(to.ip, 51821))
+            Port(4000, MARK).send(OURS, Address.of(ENDS[6][1], 51820))
+            near.sh(f"ip addr add 10.9.0.3/24 dev v0; ip route add {to.ip} dev v0 src 10.9.0.3")
+            Port(4000, MARK).send(b"of another address", to)
+            near.sh(f"ip route del {to.ip} dev v0")
+            Port(4000, MARK).send(answer, to)
+
+        assert near.fork(send) == 0
+        got = heard(hears)
+        hears.close()
+        return got
+
+    assert far.call(work) == [(answer, Address.of(ENDS[4][0], 4000))]
 
 
 @pytest.mark.parametrize("version", [4, 6])
