@@ -71,10 +71,10 @@ def client(interface: str, server: str, key: str) -> None:
             time.sleep(DELAY)
 
 
-def serve(address: str, port: str, file: str) -> None:
+def serve(port: str, file: str) -> None:
     """Answer for ever, or until something kills it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as at:
-        at.bind((address, int(port)))
+        at.bind(("", int(port)))
         server = Server(b64decode(Path(file).read_text()))
         print("serving", flush=True)
         while True:

@@ -21,7 +21,7 @@ from tests.lab.enclosed import enclosed
 from warren.core.world import place_world
 from warren.lab.build import build
 from warren.lab.spaces import Spaces
-from warren.lab.topology import INTERNET, host_space, nat_space, wire
+from warren.lab.topology import host_space, nat_space, wire
 from warren.model.host import Host
 from warren.model.key import PublicKey, encode_key
 from warren.model.lab import Lab, Mapping, NatBox, Ports
@@ -31,11 +31,11 @@ from warren.proto.noise import KeyPair
 
 pytestmark = pytest.mark.lab
 
-X = "192.0.2.10"
 OURS, THEIRS = 12345, 12346
 SERVER = KeyPair.of(bytes([9]) * 32)
 KEYS = {"a": KeyPair.of(bytes([1]) * 32), "b": KeyPair.of(bytes([2]) * 32)}
 PEER = {"a": "b", "b": "a"}
+GO = os.environ.get("NATPUNCH_GO", "")
 WARREN = str(Path(sys.executable).with_name("warren"))
 ROOT = Path(__file__).parents[2]
 FORGET = (
@@ -72,10 +72,12 @@ class Ground:
             )
             for name, ports in (("one", Ports.RANDOM), ("two", Ports.RANDOM))
         )
-        lab = Lab(nats=boxes, place=(("a", ("one",)), ("b", ("two",))))
-        network = Network("punch", (ip_network("10.77.0.0/24"),), (Host("a", key), Host("b", key)), lab=lab)
+        lab = Lab(nats=boxes, place=(("a", ("one",)), ("b", ("two",)), ("s", ())))
+        hosts = tuple(Host(name, key) for name in ("a", "b", "s"))
+        network = Network("punch", (ip_network("10.77.0.0/24"),), hosts, lab=lab)
         world = place_world(network, None)
-        self.outer = {"a": world.nats[0], "b": world.nats[1]}
+        self.server = str(world.host_by_name["s"].attachment.address(Family.IPV4))
+        self.outer = {"a": world.nat_by_name["one"], "b": world.nat_by_name["two"]}
         self.spaces: Spaces = build(wire(world, network))
 
     def outside(self, host: str) -> str:
@@ -103,12 +105,13 @@ class Ground:
             return self.spaces.start(space, argv, stdout=out, stderr=subprocess.STDOUT, env=environ, cwd=ROOT)
 
     def punch(self, host: str, number: int, port: int, *more: str) -> subprocess.Popen[str]:
-        words = (WARREN, "punch", f"wg{number}", f"{X}:{port}", encode_key(SERVER.public), "--json", *more)
+        words = (WARREN, "punch", f"wg{number}", f"{self.server}:{port}", encode_key(SERVER.public), "--json", *more)
         return self.start(f"punch.{host}{number}", host_space(host), *words)
 
     def original(self, host: str, number: int, port: int) -> subprocess.Popen[str]:
-        words = (sys.executable, "-m", "tests.lab.original", "client", f"wg{number}", f"{X}:{port}")
-        return self.start(f"original.{host}{number}", host_space(host), *words, encode_key(SERVER.public))
+        program = (f"{GO}/client",) if GO else (sys.executable, "-m", "tests.lab.original", "client")
+        words = (*program, f"wg{number}", f"{self.server}:{port}", encode_key(SERVER.public))
+        return self.start(f"original.{host}{number}", host_space(host), *words)
 
     def shown(self, host: str, number: int, what: str) -> str:
         """One word that WireGuard has of the other."""
@@ -125,17 +128,19 @@ def story() -> dict[str, object]:
     here = Ground()
     found: dict[str, object] = {}
     Path("/run/server.key").write_text(encode_key(SERVER.private))
-    words = (WARREN, "rendezvous", "--natpunch", f"{X}:{OURS}", "--key", "/run/server.key", "--json")
-    ours = here.start("ours", INTERNET, *words)
-    words = (sys.executable, "-m", "tests.lab.original", "server", X, str(THEIRS), "/run/server.key")
-    theirs = here.start("theirs", INTERNET, *words)
+    words = (WARREN, "rendezvous", "--natpunch", str(OURS), "--key", "/run/server.key", "--json")
+    ours = here.start("ours", host_space("s"), *words)
+    words = (sys.executable, "-m", "tests.lab.original", "server", str(THEIRS), "/run/server.key")
+    if GO:
+        words = (f"{GO}/server", str(THEIRS), encode_key(SERVER.private))
+    theirs = here.start("theirs", host_space("s"), *words)
     for number in range(3):
         for host in KEYS:
             here.device(host, number)
-    until(lambda: said("ours") and "serving" in told(), "servers")
-    with here.spaces.inside(INTERNET), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mischief:
+    until(lambda: said("ours") and Path("/run/told.theirs").read_text(), "servers")
+    with here.spaces.inside(host_space("s")), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mischief:
         for deadly in (b"", b"\x01", b"\x03", bytes(64)):
-            mischief.sendto(deadly, (X, OURS))
+            mischief.sendto(deadly, (here.server, OURS))
 
     # The original's client on one side, ours on the other, at our server.
     programs = [here.original("a", 1, OURS), here.punch("b", 1, OURS)]
@@ -186,7 +191,7 @@ def story() -> dict[str, object]:
 
 def refusal(here: Ground, interface: str) -> str:
     """What somebody reads who asks for what is not there."""
-    words = (WARREN, "punch", interface, f"{X}:{OURS}", encode_key(SERVER.public))
+    words = (WARREN, "punch", interface, f"{here.server}:{OURS}", encode_key(SERVER.public))
     name = f"refused.{interface}"
     assert here.start(name, host_space("a"), *words).wait(PATIENCE) == 1
     return Path(f"/run/told.{name}").read_text()
