@@ -169,9 +169,23 @@ def test_where_it_cannot_listen(where: str, says: str, tmp_path: Path) -> None:
         settings_of(where, str(tmp_path / "key"))
 
 
+def test_only_the_keys_of_a_file_are_served(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(encode_key(SERVER.private))
+    allowed = tmp_path / "allowed"
+    allowed.write_text(f"# ours\n{encode_key(A.public)} ann\n\n{encode_key(B.public)}\n")
+    read = settings_of("12345", str(tmp_path / "key"), str(allowed))
+    assert read.links == {A.public: {B.public}, B.public: {A.public}}
+    allowed.write_text(f"{encode_key(A.public)}\nann\n")
+    with pytest.raises(HostError, match="allowed:2: a key has 44 characters"):
+        settings_of("12345", str(tmp_path / "key"), str(allowed))
+    with pytest.raises(HostError, match="cannot read the keys"):
+        settings_of("12345", str(tmp_path / "key"), str(tmp_path / "nowhere"))
+
+
 def test_the_command_line_of_a_server(tmp_path: Path) -> None:
     assert "--key FILE" in warren("rendezvous", "--natpunch", "12345", cwd=tmp_path).stderr
     assert "FILE is missing" in warren("rendezvous", cwd=tmp_path).stderr
+    assert "--allow goes with" in warren("rendezvous", "mesh.yaml", "--allow", "keys", cwd=tmp_path).stderr
 
 
 # --- punch: what it is asked for ----------------------------------------------------------------------------

@@ -22,9 +22,16 @@ from warren.cli.options import json_option
     metavar="[ADDRESS:]PORT",
     help="Serve natpunch-go's clients there: those of FILE, or without FILE everybody.",
 )
+@click.option("--allow", metavar="FILE", help="With --natpunch and without FILE: serve these public keys, one a line.")
 @json_option
 def rendezvous(
-    file: str | None, key: str | None, metrics: str | None, store: str, natpunch: str | None, as_json: bool
+    file: str | None,
+    key: str | None,
+    metrics: str | None,
+    store: str,
+    natpunch: str | None,
+    allow: str | None,
+    as_json: bool,
 ) -> None:
     """Serve the hosts of FILE that have no endpoint: tell each where the others are, and lend relays.
 
@@ -51,10 +58,12 @@ def rendezvous(
         else:
             print(event.says, file=sys.stderr, flush=True)
 
+    if allow and (file or not natpunch):
+        raise click.UsageError("--allow goes with --natpunch, without FILE: a network file says itself who is served")
     if file is None:
         if natpunch is None:
             raise click.UsageError("FILE is missing, or --natpunch PORT")
-        alone = Natpunch(natpunch_settings(natpunch, key), tell)
+        alone = Natpunch(natpunch_settings(natpunch, key, allow), tell)
         asyncio.run(serve_alone(alone, address_of(metrics) if metrics else None))
         return
     network, _ = open_network(file, locked=False)
