@@ -17,7 +17,8 @@ from tests.proto import original
 from warren.core.parse import parse
 from warren.daemon import natpunch
 from warren.daemon.metrics import as_text
-from warren.daemon.natpunch import Natpunch, Settings, settings_beside, settings_of
+from warren.daemon.natpunch import Natpunch
+from warren.daemon.natpunch_settings import Settings, settings_beside, settings_of
 from warren.daemon.punched import OPENS, Known, State, is_over, keepalive, next_state, should_send_to
 from warren.daemon.rendezvous import Event
 from warren.daemon.rendezvous import Settings as Ours

@@ -46,8 +46,9 @@ def rendezvous(
 
     from warren.cli.network import open_network
     from warren.daemon.kept import Memory, Sqlite
-    from warren.daemon.natpunch import Natpunch, serve_alone, settings_beside
-    from warren.daemon.natpunch import settings_of as natpunch_settings
+    from warren.daemon.natpunch import Natpunch, serve_alone
+    from warren.daemon.natpunch_settings import settings_beside
+    from warren.daemon.natpunch_settings import settings_of as natpunch_settings
     from warren.daemon.rendezvous import Event, Server
     from warren.daemon.served import address_of, settings_of
 
