@@ -1,4 +1,4 @@
-"""What a server of natpunch-go's clients is told: by a command line alone, or by a network file beside our own server."""
+"""What a server for natpunch-go is told: by a command line alone, or by a network file beside our own server."""
 
 from __future__ import annotations
 
