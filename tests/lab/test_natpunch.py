@@ -33,7 +33,7 @@ pytestmark = pytest.mark.lab
 
 OURS, THEIRS = 12345, 12346
 SERVER = KeyPair.of(bytes([9]) * 32)
-KEYS = {"a": KeyPair.of(bytes([1]) * 32), "b": KeyPair.of(bytes([2]) * 32)}
+KEYS = {(host, number): KeyPair.of(f"{host}{number}".encode() * 16) for host in "ab" for number in range(3)}
 PEER = {"a": "b", "b": "a"}
 GO = os.environ.get("NATPUNCH_GO", "")
 WARREN = str(Path(sys.executable).with_name("warren"))
@@ -89,13 +89,13 @@ class Ground:
 
     def device(self, host: str, number: int) -> None:
         """Make a device that knows the other's key, and nothing of where it is."""
-        name, peer = f"wg{number}", encode_key(KEYS[PEER[host]].public)
-        Path(f"/run/{host}.key").write_text(encode_key(KEYS[host].private))
+        name, peer = f"wg{number}", encode_key(KEYS[PEER[host], number].public)
+        Path(f"/run/{host}{number}.key").write_text(encode_key(KEYS[host, number].private))
         own, other = (f"10.9.{number}.{'ab'.index(one) + 1}" for one in (host, PEER[host]))
         self.sh(
             host,
             f"ip link add {name} type wireguard 2>/dev/null || wireguard-go {name} >/dev/null 2>&1; "
-            f"wg set {name} private-key /run/{host}.key listen-port {51820 + number} "
+            f"wg set {name} private-key /run/{host}{number}.key listen-port {51820 + number} "
             f"peer {peer} allowed-ips {other}/32; ip addr add {own}/24 dev {name}; ip link set {name} up",
         )
 
@@ -135,7 +135,7 @@ def story() -> dict[str, object]:
         words = (f"{GO}/server", str(THEIRS), encode_key(SERVER.private))
     theirs = here.start("theirs", host_space("s"), *words)
     for number in range(3):
-        for host in KEYS:
+        for host in PEER:
             here.device(host, number)
     until(lambda: said("ours") and Path("/run/told.theirs").read_text(), "servers")
     with here.spaces.inside(host_space("s")), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mischief:
@@ -148,7 +148,7 @@ def story() -> dict[str, object]:
     until(lambda: here.answers("a", 1) and here.answers("b", 1), "by the original and ours")
 
     # Ours on both sides, at the original's server.
-    programs = [here.punch(host, 2, THEIRS) for host in KEYS]
+    programs = [here.punch(host, 2, THEIRS) for host in PEER]
     found["at the original's server"] = [each.wait(PATIENCE) for each in programs]
     found["answers by it"] = here.answers("a", 2), here.answers("b", 2)
     found["the original's server is alive"] = theirs.poll() is None
@@ -156,22 +156,23 @@ def story() -> dict[str, object]:
     # Ours everywhere, and a sends everything into its tunnel.
     here.sh(
         "a",
-        f"wg set wg0 fwmark 51820 peer {encode_key(KEYS['b'].public)} allowed-ips 0.0.0.0/0; "
+        f"wg set wg0 fwmark 51820 peer {encode_key(KEYS['b', 0].public)} allowed-ips 0.0.0.0/0; "
         "ip route add default dev wg0 table 51820; ip rule add not fwmark 51820 table 51820; "
-        "ip rule add table main suppress_prefixlength 0",
+        "ip rule add table main suppress_prefixlength 0; "
+        "for each in all eth0; do echo 0 > /proc/sys/net/ipv4/conf/$each/rp_filter; done",
     )
-    programs = [here.punch(host, 0, OURS) for host in KEYS]
+    programs = [here.punch(host, 0, OURS) for host in PEER]
     found["ours"] = [each.wait(PATIENCE) for each in programs]
     found["answers"] = here.answers("a", 0), here.answers("b", 0)
     found["events"] = [event["event"] for event in said("punch.a0")]
-    found["endpoints"] = {host: here.shown(host, 0, "endpoints").rpartition(":")[0] for host in KEYS}
-    found["outside"] = {host: here.outside(PEER[host]) for host in KEYS}
-    found["keepalive"] = {host: here.shown(host, 0, "persistent-keepalive") for host in KEYS}
+    found["endpoints"] = {host: here.shown(host, 0, "endpoints").rpartition(":")[0] for host in PEER}
+    found["outside"] = {host: here.outside(PEER[host]) for host in PEER}
+    found["keepalive"] = {host: here.shown(host, 0, "persistent-keepalive") for host in PEER}
     found["times"] = json.loads(Path("/run/state.host.a/punch.json").read_text())
 
     # A NAT forgets all, and shows a at another port: whoever asks on finds it there.
-    programs = [here.punch(host, 0, OURS, "-c", "-d", "0.5") for host in KEYS]
-    until(lambda: all(any(e["event"] == "seen" for e in said(f"punch.{host}0")) for host in KEYS), "both ask")
+    programs = [here.punch(host, 0, OURS, "-c", "-d", "0.5") for host in PEER]
+    until(lambda: all(any(e["event"] == "seen" for e in said(f"punch.{host}0")) for host in PEER), "both ask")
     before = here.shown("b", 0, "endpoints")
     here.spaces.run(nat_space("one"), ("sh", "-euc", FORGET))
     until(lambda: here.shown("b", 0, "endpoints") != before, "b knows where a is now")

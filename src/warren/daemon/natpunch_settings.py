@@ -44,7 +44,8 @@ def settings_of(where: str, key_file: str | None, allowed: str | None = None) ->
 def settings_beside(where: str, ours: Ours, network: Network) -> Settings:
     """Say what a server has to know that serves the hosts and devices of a network, and answers for no others."""
     ips = tuple(place.ip for place in ours.places if isinstance(place.ip, IPv4Address))
-    members = {decode_key(one.key): one.name for one in (*network.hosts, *network.devices) if one.key}
+    members = {decode_key(host.key): host.name for host in network.hosts}
+    members |= {decode_key(device.key): device.name for device in network.devices}
     return Settings(ours.key, _places(where, ips), members, _among(members))
 
 
