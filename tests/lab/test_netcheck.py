@@ -128,7 +128,7 @@ def story() -> dict[str, Any]:
     lab.daemons.stop("a", signal.SIGKILL)
     found["text of the killed"] = printed(command(lab, "a", "status"))[1]
     lab.daemons.stop("b")
-    found["ended"] = find(Store(memory("b")).run, "mesh") is None
+    found["ended"] = find(Store(memory("b")).run, "mesh") is None, printed(command(lab, "b", "status"))[1]
     return found
 
 
@@ -237,4 +237,5 @@ def test_status_tells_people(told: dict[str, Any]) -> None:
 def test_an_agent_that_was_killed_is_told_and_one_that_ended_says_nothing(told: dict[str, Any]) -> None:
     assert "the agent has gone; this is what it knew " in told["text of the killed"]
     assert "directly, in " in told["text of the killed"]
-    assert told["ended"] is True
+    gone, text = told["ended"]
+    assert gone and "none is at work here (`warren agent`)" in text

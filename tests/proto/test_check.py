@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.proto.parts import addresses
+from tests.proto.parts import addresses, mutated
 from warren.model.lab import Mapping, Ports
 from warren.proto import asking, packet
 from warren.proto.address import Address
@@ -213,3 +213,29 @@ def test_findings(given: Report, kinds: list[Kind], says: str) -> None:
     assert says in "\n".join(one.says for one in found)
     assert all(one.remedy for one in found)
     assert given.ok is any(one.reached for one in given.versions)
+
+
+@given(st.binary(max_size=120) | addresses.flatmap(lambda one: mutated(told_to(one))))
+def test_whatever_comes_changes_nothing(data: bytes) -> None:
+    """Forged, mutated or of another question: it is not taken, and nothing breaks."""
+    machine = Check([(PLACE, KEY.public)], [HERE, HERE], lambda size: b"d" * size, 0.0)
+    assert len(machine.to_send(0.0)) == 1
+    machine.receive(0, data, PLACE, 0.1)
+    found = machine.found()
+    if data != told_to(HERE):
+        assert found.servers[0].observed is None or read_by_us(data)
+
+
+def told_to(source: Address) -> bytes:
+    """What the server answers to the question that is waited for."""
+    number = int.from_bytes(b"d" * 8)
+    told = Answers(KEY, lambda size: b"n" * size).answer(question(KEY.public, number), source, 1.0)
+    assert isinstance(told, Told)
+    return packet.write(told)
+
+
+def read_by_us(data: bytes) -> bool:
+    """Say whether it is an authentic answer after all: a mutation may leave it as it was."""
+    told = packet.parse(data)
+    assert isinstance(told, Told)
+    return read(told, question(KEY.public, told.number), KEY.public).proof != 0

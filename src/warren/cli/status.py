@@ -62,6 +62,8 @@ def _lines(one: OwnerStatus, draft: Draft) -> Iterator[str]:
         yield from (f"      {item.rune} {item.reason}" for item in one.differs[:SHOWN])
     for device in one.devices:
         yield from _device_lines(device)
+    if one.agent is False and not any(device.paths for device in one.devices):
+        yield "  ? peers are to be found by an agent, and none is at work here (`warren agent`)"
     for choice in one.choices:
         where = "directly" if choice.in_use == "direct" else f"by {choice.in_use}"
         others = f" of {', '.join(choice.exits)}" if choice.in_use != "direct" and len(choice.exits) > 1 else ""
@@ -149,6 +151,7 @@ def _json(one: OwnerStatus, draft: Draft) -> dict[str, Any]:
         "confirm": one.deadline,
         "differs": [{"rune": item.rune.value, "reason": item.reason} for item in one.differs],
         "trouble": one.trouble,
+        "agent": one.agent,
         "devices": [
             {
                 "name": device.name,

@@ -73,7 +73,8 @@ class OwnerStatus:
 
     `state` is `up`, `guarded` (a boot has put up its guard and nothing else yet), `down` (what was confirmed is not
     here), `unconfirmed` (it waits for `warren confirm`, until `deadline`) or `cut-short`. `differs` is what an apply of
-    the same would change; `trouble` says why that cannot be told.
+    the same would change; `trouble` says why that cannot be told. `agent`: one that finds peers is here; None: there are
+    none to be found.
     """
 
     held: Journal
@@ -84,6 +85,7 @@ class OwnerStatus:
     devices: tuple[DeviceStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     choices: tuple[ChoiceStatus, ...] = ()
+    agent: bool | None = None
 
     @property
     def ok(self) -> bool:
@@ -131,14 +133,16 @@ def _owner(owner: str, machine: Machine) -> OwnerStatus:
         differs = changes(view, applied, seen, machine.read)
     except HostError as error:
         return OwnerStatus(held, _state(held, applied), _deadline(held), trouble=error.says)
+    devices = _devices(applied, machine)
     return OwnerStatus(
         held,
         _state(held, applied),
         _deadline(held),
         differs,
-        devices=_devices(applied, machine),
+        devices=devices,
         services=_services(applied, seen),
         choices=tuple(_choice(one, applied, machine) for one in applied.choices),
+        agent=any(one.paths and one.paths.alive for one in devices) if applied.rendezvous else None,
     )
 
 
