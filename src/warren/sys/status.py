@@ -73,8 +73,8 @@ class OwnerStatus:
 
     `state` is `up`, `guarded` (a boot has put up its guard and nothing else yet), `down` (what was confirmed is not
     here), `unconfirmed` (it waits for `warren confirm`, until `deadline`) or `cut-short`. `differs` is what an apply of
-    the same would change; `trouble` says why that cannot be told. `agent`: one that finds peers is here; None: there are
-    none to be found.
+    the same would change; `trouble` says why that cannot be told. `agent`: one that finds peers is here; None:
+    there are none to be found.
     """
 
     held: Journal
