@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from warren.core.parse import parse
 from warren.daemon.carrier import Carrier
 from warren.daemon.kept import Kept, Memory, Sqlite
-from warren.daemon.meeting import Left, by_set, is_traffic
+from warren.daemon.meeting import Left, by_set, is_traffic, meeting_of
 from warren.daemon.metrics import serve
 from warren.daemon.rendezvous import Event, Server, Settings
+from warren.model.key import PublicKey, SecretRef, encode_key
+from warren.model.state import HostState, Peer, WgInterface
 from warren.proto.address import Address
 from warren.proto.lend import Lender, Lent
 from warren.proto.noise import KeyPair
@@ -146,3 +149,26 @@ def test_metrics_are_given_to_who_asks() -> None:
     assert b"200 OK" in given and b"warren_rendezvous_members 2\n" in given
     assert b"# TYPE warren_relay_bytes_total counter" in given
     assert refused.startswith(b"HTTP/1.0 404")
+
+
+@pytest.mark.parametrize(
+    ("word", "uplink"), [("", "wan"), (", port_mapping: true", "wan"), (", port_mapping: false", "")]
+)
+def test_the_router_of_the_uplink_is_asked_for_a_port_unless_the_file_says_no(word: str, uplink: str) -> None:
+    keys = [encode_key(KeyPair.of(each).public) for each in (A, B, b"c" * 32)]
+    parsed = parse(
+        f"""
+network: mesh
+overlay: [10.77.0.0/24]
+rendezvous: [{{address: rv.example.net:51819, key: {keys[2]}}}]
+hosts:
+  home: {{key: {keys[0]}, uplink: wan{word}}}
+  cabin: {{key: {keys[1]}, uplink: wan}}
+""".encode(),
+        "mesh.yaml",
+    )
+    assert parsed.network is not None, parsed.diagnostics
+    peer = Peer(PublicKey(keys[1]), (), name="cabin")
+    device = WgInterface("mesh", PublicKey(keys[0]), SecretRef("/nowhere"), 51820, 0, 1420, (), (peer,))
+    meeting = meeting_of(parsed.network, "home", HostState("home", "mesh", interfaces=(device,)))
+    assert meeting is not None and meeting.uplink == uplink

@@ -31,16 +31,16 @@ WITHOUT_PCP = f'insert rule ip nat input iifname "{INNER}" udp dport 5351 @th,64
 class Opening:
     """A NAT's miniupnpd; `ip6 filter` of the lab's own NAT makes room for the chains above.
 
-    It opens nothing where the address outside is one of those of documentation, which are all that the lab has: the NAT
-    gets a second one, that the lab's internet leads to it.
+    It opens nothing where the address outside is one of those of documentation, or private, and others the lab has not:
+    the NAT gets a second one, which leads there from the internet, or from inside of another NAT alone.
     """
 
-    def __init__(self, lab: Lab, nat: str, outside: str) -> None:
+    def __init__(self, lab: Lab, nat: str, outside: str, known_to: str = INTERNET) -> None:
         self.lab, self.space, self.outside = lab, f"nat.{nat}", outside
         self.file = Path(f"/run/miniupnpd-{nat}")
         self.process: subprocess.Popen[str] | None = None
         first = lab.world.nat_by_name[nat].attachment.addresses[0].ip
-        lab.spaces.run(INTERNET, ("ip", "route", "add", outside, "via", str(first)))
+        lab.spaces.run(known_to, ("ip", "route", "add", outside, "via", str(first)))
         lab.spaces.run(self.space, ("ip", "address", "add", f"{outside}/32", "dev", UP))
         lines = (f'insert rule ip nat input iifname "{INNER}" accept', "delete table ip6 filter", RULES)
         lab.spaces.run(self.space, ("nft", "-f", "-"), "\n".join(lines))
