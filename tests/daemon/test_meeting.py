@@ -11,20 +11,30 @@ from pathlib import Path
 
 import pytest
 
+from warren.core.allot import allot
+from warren.core.check import check_network
+from warren.core.compile import compile_network
+from warren.core.diagnostics import has_errors
 from warren.core.parse import parse
+from warren.daemon import whereabouts
 from warren.daemon.carrier import Carrier
 from warren.daemon.kept import Kept, Memory, Sqlite
-from warren.daemon.meeting import Left, by_set, is_traffic, meeting_of
+from warren.daemon.meeting import Left, Meeting, by_set, is_traffic, meetings_of
 from warren.daemon.metrics import serve
 from warren.daemon.rendezvous import Event, Server, Settings
-from warren.model.key import PublicKey, SecretRef, encode_key
-from warren.model.state import HostState, Peer, WgInterface
+from warren.daemon.served import links_of
+from warren.model.endpoint import Endpoint
+from warren.model.key import PublicKey, SecretRef, decode_key, encode_key
+from warren.model.lock import Lock
+from warren.model.state import Backend, HostState, Peer, WgInterface
 from warren.proto.address import Address
 from warren.proto.lend import Lender, Lent
+from warren.proto.member import Member, by_one_port
 from warren.proto.noise import KeyPair
 from warren.proto.relay import Relay
 from warren.sys import datagram
 from warren.sys.errors import HostError
+from warren.sys.store import Store
 
 HERE, RELAY, OTHER = (Address.of(f"198.51.100.{n}", 5000 + n) for n in (1, 2, 3))
 A, B = b"a" * 32, b"b" * 32
@@ -60,7 +70,7 @@ def test_a_place_that_another_peer_is_at_is_not_refused() -> None:
 
 def test_places_are_sorted_into_the_sets_of_their_family() -> None:
     six = Address.of("2001:db8::1", 7)
-    assert by_set(frozenset((RELAY, six))) == (("left4", (RELAY,)), ("left6", (six,)))
+    assert by_set(frozenset((RELAY, six)), 51821) == (("left4_51821", (RELAY,)), ("left6_51821", (six,)))
 
 
 def lent(port: int = 30000) -> Lent:
@@ -128,7 +138,7 @@ def test_an_address_of_another_machine_is_listened_at_everywhere() -> None:
 
 def test_metrics_are_given_to_who_asks() -> None:
     key = KeyPair.of(b"k" * 32)
-    links = {A: frozenset((B,)), B: frozenset((A,))}
+    links = by_one_port({A: frozenset((B,)), B: frozenset((A,))}) | {Member(A, B): frozenset((Member(B),))}
     settings = Settings(key, (Address(LOOPBACK, 51819),), {A: "a", B: "b"}, links, range(30000, 30010))
     told: list[Event] = []
     server = Server(settings, Memory(), told.append)
@@ -170,5 +180,89 @@ hosts:
     assert parsed.network is not None, parsed.diagnostics
     peer = Peer(PublicKey(keys[1]), (), name="cabin")
     device = WgInterface("mesh", PublicKey(keys[0]), SecretRef("/nowhere"), 51820, 0, 1420, (), (peer,))
-    meeting = meeting_of(parsed.network, "home", HostState("home", "mesh", interfaces=(device,)))
-    assert meeting is not None and meeting.uplink == uplink
+    applied = HostState("home", "mesh", interfaces=(device,))
+    assert [one.uplink for one in meetings_of(parsed.network, "home", applied, Store(Path("/nowhere")))] == [uplink]
+
+
+# --- whom the agent of a host finds, by which devices ---------------------------------------------------------
+
+KEYS = (
+    "vwztBHLYuj354hgI6Y5hs0QEqtc34rrhd4zrxpi0Dzc=",
+    "OdwugTu0X/Bjo3bjFrEM0K3dcwZVXKDdKJAZTTeWAVI=",
+    "ARiJoJiMy+1/SIh4xiwCBYfeI+u7rpulbdZ/2fQy+Ag=",
+)
+TEXT = f"""
+network: mesh
+overlay: [10.78.0.0/24, "fd78::/64"]
+rendezvous: [{{address: rv.example.net:51819, key: KoxN2ZaCrbA2YyeDci+kGcQ5AxN5SUhlp+yFtGO760w=}}]
+hosts:
+  a: {{key: {KEYS[0]}, uplink: eth0, lans: {{lan0: {{address: [192.168.1.1/24, "fd78:1::1/64"]}}}}}}
+  b: {{key: {KEYS[1]}, uplink: eth0}}
+  c: {{key: {KEYS[2]}, uplink: eth0}}
+"""
+PORTAL = "portals: [{from: a, exit: b}]\n"
+DELEGATE = 'delegate: [{prefix: "2001:db8:77:100::/64", from: b, to: a, lans: [lan0]}]\n'
+
+
+def meetings(text: str, host: str) -> dict[str, tuple[int, list[str], str]]:
+    parsed = parse(text.encode(), "mesh.yaml")
+    assert parsed.network is not None and not has_errors(check_network(parsed.network))
+    lock = allot(parsed.network, Lock())
+    state = compile_network(parsed.network, lock, {})[host]
+    found = meetings_of(parsed.network, host, state, Store(Path("/nowhere")))
+    return {one.device: (one.port, [peer.name for peer in one.peers], one.only) for one in found}
+
+
+@pytest.mark.parametrize("way", [PORTAL, DELEGATE])
+def test_each_device_has_its_peers_found_from_its_own_port(way: str) -> None:
+    assert meetings(TEXT, "a") == {"mesh": (51820, ["b", "c"], "")}
+    assert meetings(TEXT + way, "a") == {"mesh": (51820, ["c"], ""), "mesh-b": (51821, ["b"], KEYS[1])}
+    assert meetings(TEXT + way, "b") == {"mesh": (51820, ["a", "c"], "")}
+
+
+@pytest.mark.parametrize("way", [PORTAL, DELEGATE])
+def test_the_server_knows_by_which_ports_two_hosts_are_linked(way: str) -> None:
+    parsed = parse((TEXT + way).encode(), "mesh.yaml")
+    assert parsed.network is not None
+    a, b, c = map(decode_key, map(PublicKey, KEYS))
+
+    assert links_of(parsed.network) == {
+        Member(a): {Member(c)},
+        Member(a, b): {Member(b)},
+        Member(b): {Member(a, b), Member(c)},
+        Member(c): {Member(a), Member(b)},
+    }
+
+
+# --- where servers are ----------------------------------------------------------------------------------------
+
+
+class Anywhere:
+    """A port from which there is a way to everybody."""
+
+    def source(self, to: Address) -> object:
+        return to
+
+
+def test_servers_whose_names_nobody_answers_are_asked_where_they_were_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name server may be reached only by a tunnel that is to be found with their help."""
+    named, other = Endpoint("rv.example.net", 51819), Endpoint("rv2.example.net", 51819)
+    key = PublicKey(KEYS[0])
+    meeting = Meeting("mesh", 1, 0, "", "", Backend.KERNEL, (), ((named, key), (other, key)), Store(tmp_path))
+    answers = {named: ("192.0.2.7",), other: ()}
+    monkeypatch.setattr(whereabouts, "every_address", lambda endpoint: answers[endpoint])
+
+    async def asked() -> list[list[str]]:
+        served: list[list[str]] = []
+        servers = whereabouts.Servers(Anywhere(), lambda found: served.append(sorted(map(str, found))), print)  # type: ignore[arg-type]
+        await servers._visit(meeting)
+        return served
+
+    first, second = "192.0.2.7:51819", "192.0.2.8:51819"
+    assert asyncio.run(asked()) == [[first]]
+    answers = {named: (), other: ("192.0.2.8",)}
+    assert asyncio.run(asked()) == [[first], [first, second]]
+    answers = {named: ("192.0.2.9",), other: ()}
+    assert asyncio.run(asked()) == [[first, second], [second, "192.0.2.9:51819"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from warren.lab.daemons import told_by
 from warren.lab.keys import PLACE
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import INTERNET, host_space
+from warren.lab.trial import try_as_it_is, walker_of
 from warren.model.network import Network
 
 pytestmark = pytest.mark.lab
@@ -38,6 +40,11 @@ hosts:
   c: {key: ARiJoJiMy+1/SIh4xiwCBYfeI+u7rpulbdZ/2fQy+Ag=, uplink: eth0}
   d: {key: dAdEvSmsHi4crePLWSvTh0WkiRIi1BNDiF1nOAYZvQQ=, uplink: eth0}
   e: {key: xvhDcsD9Mdh9sTmSXqZiXnj2Mk4N2IFWRl2V5wdgb2I=, uplink: eth0}
+portals:
+  - {from: e, exit: b, family: ipv4}
+expect:
+  - {from: e, to: 1.1.1.1, exit: b, path: [e, b]}
+  - {from: d, to: 1.1.1.1, exit: d}
 lab:
   nats:
     one: {mapping: endpoint-independent, filtering: address-and-port-dependent, ports: random}
@@ -99,8 +106,8 @@ def paths(host: str) -> dict[str, str]:
 
 def endpoint(lab: Lab, host: str, peer: str) -> str:
     """Where a host's WireGuard sends to."""
-    for line in lab.spaces.run(host_space(host), ("wg", "show", "mesh", "endpoints")).splitlines():
-        key, at = line.split("\t")
+    for line in lab.spaces.run(host_space(host), ("wg", "show", "all", "endpoints")).splitlines():
+        _, key, at = line.split("\t")
         if key == lab.network.by_name[peer].key:
             return at
     return ""
@@ -193,16 +200,22 @@ def story() -> dict[str, object]:
     until(lambda: paths("d").get("e") == "directly", 15, "who is behind the same NAT")
     found["in one LAN"] = endpoint(lab, "d", "e"), str(lab.world.host_by_name["e"].attachment.addresses[0].ip)
     until(lambda: answers(lab, "a", "b") and answers(lab, "a", "c"), 10, "all answer")
-    with talking(lab, "a", "b") as direct, talking(lab, "a", "c") as relayed:
+    until(lambda: paths("e").get("b") == paths("b").get("e") == "directly", 15, "the portal's exit")
+    tried = try_as_it_is(lab, lab.network.expects, walker_of(lab))
+    found["portal"] = [verdict.shortfall or verdict.disagreement for verdict in tried]
+    found["at"] = endpoint(lab, "e", "b").split(":")[0], outside(lab, "two"), ports(lab, "e")
+    found["refused"] = {port: refused(lab, "e", port) for port in (51820, 51821)}
+    with talking(lab, "a", "b") as direct, talking(lab, "a", "c") as relayed, talking(lab, "e", "b") as portal:
         began = time.monotonic()
-        for host in ("a", "b"):
+        for host in ("a", "b", "e"):
             found[f"the agent of {host} ends"] = lab.daemons.stop(host)
         time.sleep(0.5)
-        found["without agents"] = direct.gap(began)
-        for host in ("a", "b"):
+        found["without agents"] = max(direct.gap(began), portal.gap(began))
+        for host in ("a", "b", "e"):
             lab.daemons.attend(host)
         until(lambda: endpoint(lab, "a", "b").startswith(outside(lab, "two")), 15, "direct again")
-        found["agents ended and started"] = direct.gap(began)
+        until(lambda: endpoint(lab, "e", "b").startswith(outside(lab, "two")), 15, "the exit is, too")
+        found["agents ended and started"] = max(direct.gap(began), portal.gap(began))
 
         used = 0 if endpoint(lab, "a", "c").startswith(str(lab.world.names[0][1][0])) else 1
         began = time.monotonic()
@@ -228,6 +241,18 @@ def story() -> dict[str, object]:
     return found
 
 
+def ports(lab: Lab, host: str) -> list[str]:
+    """The ports of a host's WireGuard devices."""
+    lines = lab.spaces.run(host_space(host), ("wg", "show", "all", "listen-port")).splitlines()
+    return sorted(line.split("\t")[1] for line in lines)
+
+
+def refused(lab: Lab, host: str, port: int) -> list[str]:
+    """What is refused at a port: places that were left."""
+    listed = lab.spaces.run(host_space(host), ("nft", "list", "set", "inet", "warren-mesh", f"left4_{port}"))
+    return re.findall(r"[\d.]{7,} \. \d+", listed)
+
+
 def outside(lab: Lab, nat: str) -> str:
     """The address of a NAT that the internet sees."""
     return str(lab.world.nat_by_name[nat].attachment.addresses[0].ip)
@@ -250,8 +275,17 @@ def test_who_is_behind_the_same_nat_uses_the_lan(told: dict[str, object]) -> Non
     assert at == f"{own}:51820"
 
 
+def test_a_portal_leaves_by_a_peer_that_nobody_can_dial(told: dict[str, object]) -> None:
+    """Its tunnel has a port of its own, is found from there, goes direct, and has left the relay there alone."""
+    at, own, ports = told["at"]  # type: ignore[misc]
+    assert told["portal"] == ["", ""]
+    assert at == own and ports == ["51820", "51821"]
+    by_port: dict[str, list[str]] = told["refused"]  # type: ignore[assignment]
+    assert by_port["51821"] and not set(by_port["51821"]) & set(by_port["51820"])
+
+
 def test_an_agent_that_ends_leaves_paths_as_they_are(told: dict[str, object]) -> None:
-    assert (told["the agent of a ends"], told["the agent of b ends"]) == (0, 0)
+    assert {told[f"the agent of {host} ends"] for host in ("a", "b", "e")} == {0}
     assert float(str(told["without agents"])) < 1
     assert float(str(told["agents ended and started"])) < 3
 

@@ -53,6 +53,37 @@ def test_all_81_pairs_are_connected_at_once_and_direct_where_theory_says() -> No
     assert not wrong
 
 
+@pytest.mark.parametrize("far", [CONE, HARD])
+def test_a_port_that_is_kept_for_one_peer_finds_it_beside_the_port_for_all(far: Behaviour) -> None:
+    """As the entry of a portal does: its exit knows it by that port alone."""
+    world = World()
+    a, b, c = (world.node(world.box(how)) for how in (CONE, far, CONE))
+    kept = world.keep(a, b)
+    world.start()
+    direct = far is CONE
+
+    assert world.run(8.0, lambda: connected(kept, b) and both_direct(a, c))
+    assert not direct or meet(world, kept, b, 8.0)
+    assert b.key.public not in a.agent.paths and list(kept.agent.paths) == [b.key.public]
+    use = b.endpoints[a.key.public]
+    kept.talk(b)
+    b.talk(kept)
+    a.talk(c)
+    c.talk(a)
+    assert world.run(5.0, lambda: a.key.public in b.got and b.key.public in kept.got and c.key.public in a.got)
+    assert not direct or (use.endpoint is not None and use.endpoint.port != c.endpoints[a.key.public].endpoint.port)  # type: ignore[union-attr]
+
+    kept.alive = False  # the device is another one: the port for all is not told of anything
+    kept = world.keep(a, b)
+    world.nodes.remove(kept)
+    since = len(a.log)
+    kept.start()
+    b.got.clear()
+    kept.talk(b)
+    assert world.run(8.0, lambda: connected(kept, b) and a.key.public in b.got)
+    assert len(a.log) == since
+
+
 def test_the_time_to_a_direct_path() -> None:
     """Half of all pairs of endpoint-independent NATs are direct within a second, 99 of 100 within five."""
     times = []

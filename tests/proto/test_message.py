@@ -112,7 +112,7 @@ def test_a_flood_of_large_garbage_takes_no_memory() -> None:
     ],
 )
 def test_each_lie_has_its_word(change, refusal: Refusal) -> None:  # type: ignore[no-untyped-def]
-    hello = packet.write(Hello(1, bytes(96), bytes(16), bytes(16)))
+    hello = packet.write(Hello(1, bytes(128), bytes(16), bytes(16)))
 
     assert packet.parse(change(hello)) is refusal
 
@@ -139,7 +139,7 @@ def test_only_what_this_side_is_sent_is_taken() -> None:
 
 
 def greeted(prove: bytes = b"") -> Hello:
-    noise = Initiator(HOST, SERVER.public, EPHEMERAL, b"").write()
+    noise = Initiator(HOST, SERVER.public, EPHEMERAL, b"").write(bytes(32))
     return cookie.signed(7, noise, SERVER.public, prove)
 
 

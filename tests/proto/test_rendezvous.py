@@ -15,6 +15,7 @@ from warren.proto.address import Address, Candidate, Origin
 from warren.proto.codec import ADDRESS
 from warren.proto.door import LOAD, TRIALS
 from warren.proto.lend import LIFETIME, Lender
+from warren.proto.member import ALL, Links, Member, by_one_port
 from warren.proto.message import Call, Grant, Introduce, WantRelay
 from warren.proto.noise import KeyPair
 from warren.proto.refusal import Refusal
@@ -24,11 +25,13 @@ from warren.proto.visit import KEEPS, Pushed, Visit
 
 SERVER = KeyPair.of(bytes([9]) * 32)
 A, B, C, STRANGER = (KeyPair.of(bytes([n]) * 32) for n in (1, 2, 3, 4))
-LINKS = {
-    A.public: frozenset({B.public, C.public}),
-    B.public: frozenset({A.public}),
-    C.public: frozenset({B.public}),  # C claims B, which does not claim C; A claims C, which does not claim A
-}
+LINKS = by_one_port(
+    {
+        A.public: frozenset({B.public, C.public}),
+        B.public: frozenset({A.public}),
+        C.public: frozenset({B.public}),  # C claims B, which does not claim C; A claims C, which does not claim A
+    }
+)
 PLACE = Address.of("203.0.113.1", 51819)
 
 
@@ -39,10 +42,10 @@ def lan(number: int) -> tuple[Candidate, ...]:
 class Wire:
     """A server, and hosts at addresses; `lose` says of each datagram whether it is lost."""
 
-    def __init__(self, seed: int = 1, lender: bool = False) -> None:
+    def __init__(self, seed: int = 1, lender: bool = False, links: Links = LINKS) -> None:
         self.random = Random(seed)
         lent = Lender(PLACE.ip, range(40000, 40004), self.random.randbytes) if lender else None
-        self.make: Callable[[], Rendezvous] = lambda: Rendezvous(SERVER, LINKS, self.random.randbytes, lent)
+        self.make: Callable[[], Rendezvous] = lambda: Rendezvous(SERVER, links, self.random.randbytes, lent)
         self.server = self.make()
         self.now = 100.0
         self.visits: dict[Address, Visit] = {}
@@ -51,8 +54,8 @@ class Wire:
         self.sent: list[tuple[bytes, Address]] = []
         self.said: list[tuple[bytes, Address]] = []
 
-    def host(self, static: KeyPair, number: int, epoch: int | None = None) -> Visit:
-        visit = Visit(static, PLACE, SERVER.public, epoch or 1000 + number, self.random.randbytes)
+    def host(self, static: KeyPair, number: int, epoch: int | None = None, only: bytes = ALL) -> Visit:
+        visit = Visit(static, PLACE, SERVER.public, epoch or 1000 + number, self.random.randbytes, only)
         visit.offer(lan(number), self.now)
         self.visits[Address.of(f"198.51.100.{number}", 51820)] = visit
         self.got[visit] = []
@@ -104,7 +107,7 @@ def test_linked_hosts_learn_of_each_other_and_of_nobody_else() -> None:
     assert {push.peer for push in wire.got[a]} == {B.public}
     assert {push.peer for push in wire.got[b]} == {A.public}
     assert wire.got[c] == []
-    assert {one.who for one in wire.server.events() if isinstance(one, Came)} == {A.public, B.public, C.public}
+    assert {one.who for one in wire.server.events() if isinstance(one, Came)} == set(LINKS)
 
 
 def test_nothing_is_repeated_once_it_was_acknowledged() -> None:
@@ -201,7 +204,7 @@ def test_a_silent_host_is_gone_and_its_links_are_told() -> None:
     wire.run(GONE + KEEPS)
 
     assert wire.got[a][-1] == Introduce(B.public, 0, 0, ())
-    assert wire.server.events() == [Left(B.public)]
+    assert wire.server.events() == [Left(Member(B.public))]
 
 
 def test_a_recorded_hello_takes_nothing_from_its_owner() -> None:
@@ -270,6 +273,88 @@ def test_call_me_maybe_reaches_the_peer_and_no_other() -> None:
 
     assert [one.urgent for one in wire.got[b] if isinstance(one, Introduce)] == [1]
     assert wire.got[a] == wire.got[c] == [] and wire.server.refused[Refusal.STRANGER] == 1
+
+
+# --- ports that are kept for one peer ------------------------------------------------------------------------
+
+APART = {
+    Member(A.public): frozenset({Member(C.public)}),
+    Member(A.public, B.public): frozenset({Member(B.public)}),
+    Member(B.public): frozenset({Member(A.public, B.public), Member(C.public)}),
+    Member(C.public): frozenset({Member(A.public), Member(B.public)}),
+}
+
+
+def seen_at(visit: Visit, wire: Wire, peer: KeyPair) -> set[Address]:
+    """Where a host was told that a peer was seen."""
+    told = [one for one in wire.got[visit] if isinstance(one, Introduce) and one.peer == peer.public]
+    return {one.candidates[0].address for one in told if one.candidates}
+
+
+def test_each_port_of_a_host_is_a_member_with_links_of_its_own() -> None:
+    wire = Wire(links=APART)
+    a, b, c = (wire.host(who, n) for n, who in enumerate((A, B, C), 1))
+    kept = wire.host(A, 11, only=B.public)
+    wire.run(1.0)
+
+    assert a.up and kept.up
+    assert {push.peer for push in wire.got[a]} == {C.public} and {push.peer for push in wire.got[kept]} == {B.public}
+    assert seen_at(b, wire, A) == {Address.of("198.51.100.11", 51820)}
+    assert seen_at(c, wire, A) == {Address.of("198.51.100.1", 51820)}
+    assert {one.who for one in wire.server.events() if isinstance(one, Came)} == set(APART)
+
+
+def test_a_port_that_nobody_is_to_find_is_a_strangers() -> None:
+    wire = Wire(links=APART)
+    lost = wire.host(A, 1, only=C.public)
+    wire.run(1.0)
+
+    assert not lost.up and wire.sent == [] and wire.server.refused[Refusal.STRANGER]
+
+
+def test_a_port_that_is_silent_has_gone_and_the_others_stay() -> None:
+    wire = Wire(links=APART)
+    a, b, c = (wire.host(who, n) for n, who in enumerate((A, B, C), 1))
+    kept = wire.host(A, 11, only=B.public)
+    wire.run(1.0)
+    wire.visits = {at: one for at, one in wire.visits.items() if one is not kept}
+    wire.server.events()
+    wire.got[c].clear()
+    wire.run(GONE + KEEPS)
+
+    assert wire.got[b][-1] == Introduce(A.public, 0, 0, ()) and wire.got[c] == [] and a.up
+    assert wire.server.events() == [Left(Member(A.public, B.public))]
+
+
+def test_a_port_that_starts_anew_gets_a_new_secret_for_its_relay_alone() -> None:
+    wire = Wire(lender=True, links=APART)
+    a, *_ = (wire.host(who, n) for n, who in enumerate((A, B, C), 1))
+    kept = wire.host(A, 11, only=B.public)
+    wire.run(1.0)
+    a.say(WantRelay(C.public))
+    kept.say(WantRelay(B.public))
+    kept.say(WantRelay(C.public))
+    wire.run(1.0)
+    before = [one.lent for one in wire.server.events() if isinstance(one, Opened)]
+    assert [set(lent.pair) for lent in before] == [{A.public, C.public}, {A.public, B.public}]
+    assert wire.server.refused[Refusal.STRANGER] == 1
+
+    wire.host(A, 11, epoch=77, only=B.public)
+    wire.run(1.0)
+    assert [set(one.lent.pair) for one in wire.server.events() if isinstance(one, Opened)] == [{A.public, B.public}]
+
+
+def test_what_a_server_has_to_do_for_one_packet_does_not_grow_with_its_members() -> None:
+    """Nobody is looked at but those for whom something is due."""
+    wire = Wire()
+    a, _ = wire.host(A, 1), wire.host(B, 2)
+    wire.run(1.0)
+    looked: list[object] = []
+    pushed = wire.server._pushed
+    wire.server._pushed = lambda host, session, now: (looked.append(host), pushed(host, session, now))[1]  # type: ignore[method-assign]
+    wire.run(2 * KEEPS)
+
+    assert a.up and len(looked) <= 8
 
 
 # --- relays -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from warren.core.compile.delegates import ANNOUNCER
 from warren.core.delegates import watched
 from warren.core.dialled import named_peers
 from warren.daemon.duty import Duties
-from warren.daemon.meeting import meeting_of
+from warren.daemon.meeting import meetings_of
 from warren.daemon.redial import Named
 from warren.model.lock import Lock
 from warren.model.network import Network
@@ -42,7 +42,7 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         choices=applied.choices,
         table=applied.table_name,
         named=tuple(_named(held.asked or applied, lock)),
-        meeting=meeting_of(network, host, applied),
+        meetings=meetings_of(network, host, applied, machine.store),
         run=str(machine.store.run),
     )
 

@@ -42,7 +42,8 @@ class Duties:
     `live` is what the announcer was started with. `followed` are devices here, with the prefix the lock has of each.
     `fed` says whether countries or lists are in force. `choices` are of exits, and `table` is the network's in nft.
     `named` are the peers that are dialled by a name.
-    `meeting` says which peers are found at rendezvous servers, if any; what is known of them is told in `run`.
+    `meetings` say which peers are found at rendezvous servers, by which devices; `run` is where it is told what
+    is known of them.
     """
 
     network: str
@@ -56,7 +57,7 @@ class Duties:
     choices: tuple[Choice, ...] = ()
     table: str = ""
     named: tuple[Named, ...] = ()
-    meeting: Meeting | None = None
+    meetings: tuple[Meeting, ...] = ()
     run: str = ""
 
 

@@ -13,13 +13,14 @@ import os
 import socket
 
 from warren.daemon.mapped import Mapped
-from warren.daemon.meeting import Meeting
+from warren.daemon.meeting import Meeting, Say
 from warren.daemon.noting import Noting
-from warren.daemon.tunnel import Say, Tunnel
+from warren.daemon.tunnel import Tunnel
 from warren.daemon.whereabouts import MOST_OFFERED, Servers, own_places
 from warren.model.key import SecretRef, decode_key
 from warren.proto.address import Address
 from warren.proto.agent import Agent
+from warren.proto.member import ALL
 from warren.proto.noise import KeyPair
 from warren.proto.states import State
 from warren.sys.errors import HostError
@@ -34,11 +35,11 @@ class Finder:
         """Open WireGuard's port and the private key; HostError if that cannot be done here."""
         self._meeting, self._say = meeting, say
         private = decode_key(read_secret(SecretRef(meeting.private_key)))
-        self.agent = Agent(KeyPair.of(private), (), (), os.urandom)
+        self.agent = Agent(KeyPair.of(private), (), (), os.urandom, decode_key(meeting.only) if meeting.only else ALL)
         self.port = Port(meeting.port, meeting.mark)
         self.tunnel = Tunnel(meeting, say)
         self.mapped = Mapped(meeting.port, meeting.mark, private, say, self._remapped)
-        self._servers = Servers(self.port, self._serve_by)
+        self._servers = Servers(self.port, self._serve_by, say)
         self._states: dict[bytes, State] = {}
         self._noting = noting
         self._timer: asyncio.TimerHandle | None = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from warren.core.compile.meeting import LEFT
+from warren.core.compile.meeting import left
+from warren.core.compile.portals import peers_apart
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey
 from warren.model.network import Network
+from warren.model.prefix import FAMILIES
 from warren.model.state import Backend, HostState, Peer
 from warren.proto.address import Address
+from warren.sys.store import Store
 
 # What WireGuard sends by itself, in bytes: a keepalive, the two messages of a handshake (its paper, section 5.4).
 _KEEPALIVE, _INITIATION, _RESPONSE = 32, 148, 92
@@ -20,6 +23,7 @@ _OWN = frozenset(
     for begun in range(3)
     for answered in range(3)
 )
+Say = Callable[[str, str, str], None]  # kind, subject, what people are told
 KEPT = 4  # places at which a peer was, that are remembered
 
 
@@ -27,7 +31,9 @@ KEPT = 4  # places at which a peer was, that are remembered
 class Meeting:
     """Who is to be found, by which device, and where one asks: addresses and public keys of servers.
 
-    `uplink`: the device whose router is asked to open the port; empty if it is not to be asked.
+    `only` is the key of the one peer that the device is kept for; empty: it is the one that all others share. `store`
+    is where this host remembers where names led, `uplink` the device whose router is asked to open the port; empty: it
+    is not to be asked.
     """
 
     device: str
@@ -38,22 +44,27 @@ class Meeting:
     backend: Backend
     peers: tuple[Peer, ...]
     servers: tuple[tuple[Endpoint, PublicKey], ...]
+    store: Store
     uplink: str = ""
+    only: str = ""
 
     @property
     def at(self) -> tuple[object, ...]:
         """What has to stay the same for the port and the key to stay open."""
-        return self.device, self.port, self.mark, self.private_key, self.table, self.backend
+        return self.device, self.port, self.mark, self.private_key, self.table, self.backend, self.only
 
 
-def meeting_of(network: Network, host: str, applied: HostState) -> Meeting | None:
-    """Say whom the agent of a host has to find, of those that were applied; None if nobody."""
+def meetings_of(network: Network, host: str, applied: HostState, store: Store) -> tuple[Meeting, ...]:
+    """Say whom the agent of a host has to find, of those that were applied, by each device that holds any."""
+    apart = peers_apart(network, host)
+    found = []
     wanted = {peer.key: peer.name for peer in network.hosts if network.meet(host, peer.name)}
     here = network.by_name[host]
     for interface in applied.interfaces:
         held = [peer for peer in interface.peers if peer.public_key in wanted]
         if held:
-            return Meeting(
+            alone = len(held) == 1 and wanted[held[0].public_key] in apart
+            made = Meeting(
                 device=interface.name,
                 port=interface.listen_port,
                 mark=interface.fwmark,
@@ -63,8 +74,11 @@ def meeting_of(network: Network, host: str, applied: HostState) -> Meeting | Non
                 peers=tuple(replace(peer, name=wanted[peer.public_key]) for peer in held),
                 servers=tuple((server.address, server.key) for server in network.rendezvous),
                 uplink=here.uplink if here.port_mapping else "",
+                store=store,
+                only=held[0].public_key if alone else "",
             )
-    return None
+            found.append(made)
+    return tuple(found)
 
 
 def is_traffic(bytes_more: int) -> bool:
@@ -97,9 +111,9 @@ class Left:
         return frozenset(left - taken)
 
 
-def by_set(places: frozenset[Address]) -> tuple[tuple[str, tuple[Address, ...]], ...]:
-    """Sort places into the live sets of the table."""
+def by_set(places: frozenset[Address], port: int) -> tuple[tuple[str, tuple[Address, ...]], ...]:
+    """Sort places into the live sets of a port."""
     return tuple(
-        (ref.name, tuple(sorted((one for one in places if one.ip.version == family), key=str)))
-        for family, ref in LEFT.items()
+        (left(family, port).name, tuple(sorted((one for one in places if one.ip.version == family), key=str)))
+        for family in FAMILIES
     )

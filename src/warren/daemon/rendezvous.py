@@ -15,7 +15,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from warren.daemon.kept import Memory
 from warren.daemon.metrics import Metric, as_text, serve
 from warren.proto.address import Address
 from warren.proto.lend import Lender, Lent
+from warren.proto.member import ALL, Links, Member
 from warren.proto.noise import KeyPair
 from warren.proto.rendezvous import Came, Closed, Left, Opened, Rendezvous
 from warren.sys import datagram
@@ -43,7 +44,7 @@ class Settings:
     key: KeyPair = field(repr=False)
     places: tuple[Address, ...]
     names: Mapping[bytes, str]
-    links: Mapping[bytes, frozenset[bytes]]
+    links: Links
     relay: range | None = None
     metrics: Address | None = None
 
@@ -71,7 +72,7 @@ class Server:
         self._asked = Asked(settings.key, os.urandom)
         self._carrier = Carrier(lambda says: tell(Event("trouble", (), "", says)))
         self._sockets: list[socket.socket] = []
-        self._here: set[bytes] = set()
+        self._here: set[Member] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._count: Counter[str] = Counter()
 
@@ -88,7 +89,7 @@ class Server:
                 loop.add_reader(each, self._read, each)
             self._take_up()
             relays = f", lending relays at ports {self._relays()}" if self._settings.relay else ""
-            says = f"serving {len(self._settings.links)} hosts at {where}{relays}"
+            says = f"serving {self._hosts(self._settings.links)} hosts at {where}{relays}"
             self._say("serving", (), str(where), says)
             if self._beside is not None:
                 self._beside.begin()
@@ -135,12 +136,14 @@ class Server:
             match event:
                 case Came():
                     self._here.add(event.who)
-                    name = self._name(event.who)
-                    self._say("came", (name,), str(event.address), f"{name} is at {event.address}")
+                    name = self._name(event.who.who)
+                    self._say(
+                        "came", (name,), str(event.address), f"{name} is at {event.address}{self._port(event.who)}"
+                    )
                 case Left():
                     self._here.discard(event.who)
-                    name = self._name(event.who)
-                    self._say("left", (name,), "", f"{name} has gone")
+                    name = self._name(event.who.who)
+                    self._say("left", (name,), "", f"{name} has gone{self._port(event.who)}")
                 case Opened():
                     self._open(event.lent)
                     one, other = (self._name(who) for who in event.lent.pair)
@@ -160,6 +163,15 @@ class Server:
     def _name(self, who: bytes) -> str:
         return self._settings.names.get(who, who.hex()[:16])
 
+    def _port(self, member: Member) -> str:
+        """Say which port of a host it is, if that has several."""
+        return f" with the port for {self._name(member.only)}" if member.only != ALL else ""
+
+    @staticmethod
+    def _hosts(members: Iterable[Member]) -> int:
+        """Count hosts; one that has several ports is one."""
+        return len({member.who for member in members})
+
     def _relays(self) -> str:
         relay = self._settings.relay
         return f"{relay.start} to {relay.stop - 1}" if relay else ""
@@ -171,11 +183,11 @@ class Server:
         if self._lender is None:
             return
         shift = asyncio.get_running_loop().time() - time.time()
+        pairs = {(one.who, other.who) for one, others in self._settings.links.items() for other in others}
         for kept in self._store.load():
             one, other = kept.lent.pair
             kept.lent.ends = kept.ends + shift
-            linked = other in self._settings.links.get(one, ())
-            taken = linked and kept.ends > time.time() and self._lender.take_up(kept.lent)
+            taken = (one, other) in pairs and kept.ends > time.time() and self._lender.take_up(kept.lent)
             if taken and not self._carrier.take_up(kept):
                 self._lender.withdraw(kept.lent)
 
@@ -189,8 +201,13 @@ class Server:
         """Write what Prometheus reads."""
         carried, refused = self._carrier.packets, self._machine.refused + self._asked.refused
         metrics: list[Metric] = [
-            ("warren_rendezvous_members", "gauge", "Hosts of the network file.", [("", len(self._settings.links))]),
-            ("warren_rendezvous_registered", "gauge", "Hosts that are here.", [("", len(self._here))]),
+            (
+                "warren_rendezvous_members",
+                "gauge",
+                "Hosts of the network file.",
+                [("", self._hosts(self._settings.links))],
+            ),
+            ("warren_rendezvous_registered", "gauge", "Hosts that are here.", [("", self._hosts(self._here))]),
             ("warren_rendezvous_remembered", "gauge", "Sessions, hosts and pushes held.", [("", self._machine.size)]),
             ("warren_rendezvous_relays", "gauge", "Relays that are lent.", [("", len(self._carrier))]),
             (

@@ -5,24 +5,34 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 
+from warren.core.compile.portals import peers_apart
 from warren.daemon.rendezvous import Settings
 from warren.model.key import SecretRef, decode_key
 from warren.model.network import Network
 from warren.model.rendezvous import Server
 from warren.proto.address import Address
+from warren.proto.member import ALL, Links, Member
 from warren.proto.noise import KeyPair
 from warren.sys.endpoints import every_address
 from warren.sys.errors import HostError
 from warren.sys.secret import read_secret
 
 
-def links_of(network: Network) -> dict[bytes, frozenset[bytes]]:
-    """Say for each host that is served with whom it is linked: hosts of whom none can be dialled."""
+def links_of(network: Network) -> Links:
+    """Say for each port of the hosts that are served with whom it is linked: hosts of whom none can be dialled."""
     served = [host for host in network.hosts if host.endpoint is None]
-    return {
-        decode_key(one.key): frozenset(decode_key(other.key) for other in served if network.meet(one.name, other.name))
-        for one in served
-    }
+    keys = {host.name: decode_key(host.key) for host in served}
+    apart = {host.name: peers_apart(network, host.name) for host in served}
+    links: dict[Member, set[Member]] = {}
+    for one in keys:
+        for other in keys:
+            if network.meet(one, other):
+                here, there = (
+                    Member(keys[end], keys[peer] if peer in apart[end] else ALL)
+                    for end, peer in ((one, other), (other, one))
+                )
+                links.setdefault(here, set()).add(there)
+    return {member: frozenset(others) for member, others in links.items()}
 
 
 def settings_of(network: Network, key_file: str | None, metrics: str | None) -> Settings:

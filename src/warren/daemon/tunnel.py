@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from warren.core.compile.meeting import LASTS
-from warren.daemon.meeting import Left, Meeting, Used, by_set, is_traffic
+from warren.daemon.meeting import Left, Meeting, Say, Used, by_set, is_traffic
 from warren.model.key import PublicKey, decode_key
 from warren.model.state import Backend, Peer
 from warren.proto.address import Address
@@ -26,8 +26,6 @@ NOWHERE = Address.of("127.0.0.1", 9)  # nobody listens there, and nothing leaves
 HOLDS = 7.0  # seconds for which a handshake is left to the other side, which may try only every 5
 FRESH = 150.0  # seconds for which a handshake says that the two have a session
 REFRESHES = LASTS / 3
-
-Say = Callable[[str, str, str], None]  # kind, subject, what people are told
 
 
 class Tunnel:
@@ -139,7 +137,7 @@ class Tunnel:
 
     def _refill(self, wanted: frozenset[Address], now: float) -> None:
         try:
-            refill(self._meeting.table, by_set(wanted))
+            refill(self._meeting.table, by_set(wanted, self._meeting.port))
             self._refused, self._refreshed = wanted, now
         except HostError as error:  # taken down meanwhile
             self._say("trouble", self._meeting.device, str(error))

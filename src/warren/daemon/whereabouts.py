@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
-from warren.daemon.meeting import Meeting
+from warren.daemon.meeting import Meeting, Say
 from warren.model.endpoint import Endpoint
 from warren.model.key import decode_key
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.codec import MAX_CANDIDATES
 from warren.sys import ip
-from warren.sys.endpoints import every_address
+from warren.sys.endpoints import every_address, remember, remembered
+from warren.sys.errors import HostError
 from warren.sys.wgport import Port
 
 MOST_OFFERED = MAX_CANDIDATES - 1  # a server adds the one that it sees
@@ -39,11 +40,16 @@ def own_places(port: Port) -> tuple[Candidate, ...]:
 
 
 class Servers:
-    """Looks up where the servers are, beside everything else: a name server may take its time."""
+    """Looks up where the servers are, beside everything else: a name server may take its time.
 
-    def __init__(self, port: Port, serve: Serve) -> None:
+    Where a portal takes the host's own traffic, its name server may be reached only by the tunnel that is to be found.
+    So servers are first asked where they were last, and as long as their names are not answered.
+    """
+
+    def __init__(self, port: Port, serve: Serve, say: Say) -> None:
         """Tell `serve` their addresses and keys, whenever some were found."""
-        self._port, self._serve = port, serve
+        self._port, self._serve, self._say = port, serve, say
+        self._first = True
         self._looking: asyncio.Task[None] | None = None
         self._looks_at = float("-inf")
 
@@ -65,15 +71,27 @@ class Servers:
 
     async def _visit(self, meeting: Meeting) -> None:
         loop = asyncio.get_running_loop()
+        last = {name: (found.host,) for name, found in remembered(meeting.store).items()}
         asked = [loop.run_in_executor(None, every_address, endpoint) for endpoint, _ in meeting.servers]
-        found = await asyncio.gather(*asked)
+        if self._first:
+            self._found(meeting, last)
+        self._first = False
+        endpoints = [endpoint for endpoint, _ in meeting.servers]
+        found = {each: texts for each, texts in zip(endpoints, await asyncio.gather(*asked), strict=True) if texts}
+        if len(found) == len(endpoints):
+            self._looks_at = loop.time() + LOOKS_AGAIN
+        self._found(meeting, last | found)
+        try:
+            remember(meeting.store, {each: Endpoint(texts[0], each.port) for each, texts in found.items()})
+        except HostError as error:
+            self._say("trouble", "servers", str(error))
+
+    def _found(self, meeting: Meeting, texts: Mapping[Endpoint, tuple[str, ...]]) -> None:
         servers = {
             place: decode_key(key)
-            for (endpoint, key), texts in zip(meeting.servers, found, strict=True)
-            if (place := self._reachable(endpoint, texts)) is not None
+            for endpoint, key in meeting.servers
+            if (place := self._reachable(endpoint, texts.get(endpoint, ()))) is not None
         }
-        if len(servers) == len(meeting.servers):
-            self._looks_at = loop.time() + LOOKS_AGAIN
         if servers:  # while no name is answered, those that were found stay
             self._serve(servers)
 

@@ -10,6 +10,7 @@ from warren.proto.address import Address, Candidate, Origin
 from warren.proto.agent import Agent
 from warren.proto.internet import IP, Host, Internet, Link, Realm
 from warren.proto.lend import Lender
+from warren.proto.member import ALL, Member
 from warren.proto.nat import Behaviour
 from warren.proto.noise import KeyPair
 from warren.proto.path import Use
@@ -64,7 +65,11 @@ class Server(Shell):
         """Begin with nothing in memory, as a server without a store does."""
         draw = self.world.random.randbytes
         lender = Lender(self.place.ip, range(40000, 40400), draw) if self.lends else None
-        self.machine, self.relay, self.alive = Rendezvous(self.key, self.world.links(), draw, lender), Relay(), True
+        self.machine, self.relay, self.alive = (
+            Rendezvous(self.key, self.world.links(), draw, lender),
+            Relay(),
+            True,
+        )
 
     def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
         """Take what came to one of its ports."""
@@ -92,31 +97,36 @@ class Server(Shell):
 
 
 class Node(Shell):
-    """A host with an agent, and data as WireGuard would send it: to the endpoint that it was last given."""
+    """A host with an agent, and data as WireGuard would send it: to the endpoint that it was last given.
 
-    def __init__(self, world: World, key: KeyPair, host: Host) -> None:
+    A host that keeps a port for one peer is two of these: the other one, at its port, has `only` that.
+    """
+
+    def __init__(self, world: World, key: KeyPair, host: Host, port: int = PORT, only: bytes = ALL) -> None:
         super().__init__(world.internet)
-        self.world, self.key, self.host = world, key, host
+        self.world, self.key, self.host, self.port = world, key, host, port
+        self.member = Member(key.public, only)
         self.endpoints: dict[bytes, Use] = {}
         self.got: dict[bytes, float] = {}  # when data last came, by who sent it
         self.gaps: dict[bytes, float] = {}
         self.stream: tuple[Node, float] | None = None
         self.log: list[tuple[float, Use]] = []
-        host.heard = self.heard
+        self.others, host.heard = host.heard, self.heard
 
     def start(self) -> None:
         """Begin a run: a new agent that knows nobody yet."""
         servers = [(server.place, server.key.public) for server in self.world.servers]
-        peers = [node.key.public for node in self.world.nodes if node is not self]
-        self.agent = Agent(self.key, peers, servers, self.world.random.randbytes)
-        self.agent.offer(tuple(Candidate(Origin.HOST, Address(ip, PORT)) for ip in self.host.ips), self.internet.now)
+        peers = [peer.who for peer in self.world.links()[self.member]]
+        self.agent = Agent(self.key, peers, servers, self.world.random.randbytes, self.member.only)
+        places = tuple(Address(ip, self.port) for ip in self.host.ips)
+        self.agent.offer(tuple(Candidate(Origin.HOST, place) for place in places), self.internet.now)
         self.alive = True
         self.pump()
 
     def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
         """Take what came to WireGuard's port: data, or something for the agent."""
-        if port != PORT:
-            return
+        if port != self.port:
+            return self.others(data, source, port, now)
         if data[:1] == b"\x04":
             who = data[1:33]
             use = self.endpoints.get(who)
@@ -135,7 +145,7 @@ class Node(Shell):
     def pump(self) -> None:
         now = self.internet.now
         for data, to in self.agent.to_send(now):
-            self.host.send(data, to, PORT)
+            self.host.send(data, to, self.port)
         for use in self.agent.events():
             self.endpoints[use.peer] = use
             self.log.append((now, use))
@@ -145,7 +155,7 @@ class Node(Shell):
         """Send data to another host from now on."""
         use = self.endpoints.get(to.key.public)
         if use and use.endpoint:
-            self.host.send(b"\x04" + self.key.public, use.endpoint, PORT)
+            self.host.send(b"\x04" + self.key.public, use.endpoint, self.port)
         self.internet.at(self.internet.now + every, lambda: self.talk(to, every))
 
     def state(self, peer: Node) -> State:
@@ -168,10 +178,17 @@ class World:
         self.servers: list[Server] = []
         self._number = 0
 
-    def links(self) -> dict[bytes, frozenset[bytes]]:
-        """Say who may learn of whom: everybody of everybody."""
-        keys = {node.key.public for node in self.nodes}
-        return {key: frozenset(keys - {key}) for key in keys}
+    def links(self) -> dict[Member, frozenset[Member]]:
+        """Say who may learn of whom: everybody of everybody, each by the port that is kept for the other, if one is."""
+        members = {node.member for node in self.nodes}
+        found: dict[Member, set[Member]] = {member: set() for member in members}
+        for one in members:
+            for other in members:
+                serves = one.only == other.who or (one.only == ALL and Member(one.who, other.who) not in members)
+                served = other.only == one.who or (other.only == ALL and Member(other.who, one.who) not in members)
+                if one.who != other.who and serves and served:
+                    found[one].add(other)
+        return {member: frozenset(others) for member, others in found.items()}
 
     def box(self, behaviour: Behaviour, outer: Realm | None = None) -> Realm:
         """Put a NAT somewhere; on the internet it has an address of its own."""
@@ -186,6 +203,13 @@ class World:
         addresses: list[IP] = [ip_address(one) for one in texts]
         host = self.internet.host(realm or self.internet.root, *addresses, link=link or Link(latency=0.02))
         made = Node(self, KeyPair.of(self.random.randbytes(32)), host)
+        self.nodes.append(made)
+        return made
+
+    def keep(self, node: Node, peer: Node) -> Node:
+        """Have a host keep another port for one peer."""
+        ports = [one.port for one in self.nodes if one.host is node.host]
+        made = Node(self, node.key, node.host, max(ports) + 1, peer.key.public)
         self.nodes.append(made)
         return made
 

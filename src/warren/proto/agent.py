@@ -15,6 +15,7 @@ from warren.model.lab import Mapping
 from warren.proto import packet
 from warren.proto.address import Address, Candidate
 from warren.proto.door import Draw
+from warren.proto.member import ALL
 from warren.proto.message import Call, Introduce, WantRelay
 from warren.proto.noise import KeyPair
 from warren.proto.packet import Between, CookieReply, RelayWelcome, Sealed, Welcome
@@ -27,12 +28,21 @@ RENEWS = 300.0  # seconds before its end at which a relay is prolonged
 
 
 class Agent:
-    """One host. `servers` are addresses and public keys; `draw` gives random bytes, of which its epoch is made."""
+    """One port of a host.
+
+    `servers` are addresses and public keys; `draw` gives random bytes, of which its epoch is made. A port that is kept
+    for one peer has `only` that; a host that has several ports has a machine for each.
+    """
 
     def __init__(
-        self, static: KeyPair, peers: Iterable[bytes], servers: Iterable[tuple[Address, bytes]], draw: Draw
+        self,
+        static: KeyPair,
+        peers: Iterable[bytes],
+        servers: Iterable[tuple[Address, bytes]],
+        draw: Draw,
+        only: bytes = ALL,
     ) -> None:
-        self._static, self._draw = static, draw
+        self._static, self._draw, self._only = static, draw, only
         self._epoch = int.from_bytes(draw(8)) | 1
         self.candidates: tuple[Candidate, ...] = ()
         self._visits: dict[Address, Visit] = {}
@@ -52,7 +62,7 @@ class Agent:
         for place, key in servers:
             known = before.get(place)
             if known is None or known.server_key != key:
-                known = Visit(self._static, place, key, self._epoch, self._draw)
+                known = Visit(self._static, place, key, self._epoch, self._draw, self._only)
                 known.offer(self.candidates, now)
             self._visits[place] = known
 

@@ -11,7 +11,7 @@ the session that is in use stays.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2s
 
@@ -19,6 +19,7 @@ from warren.proto.address import Address
 from warren.proto.codec import ADDRESS
 from warren.proto.cookie import ROTATES, cookie_for, cookie_reply, knows_server, receives_there
 from warren.proto.limit import Sources
+from warren.proto.member import Member
 from warren.proto.noise import KEY, KeyPair, NoiseError, Responder, Transport
 from warren.proto.packet import CookieReply, Hello, Sealed, Welcome, header
 from warren.proto.refusal import Refusal
@@ -39,7 +40,7 @@ class Session:
 
     index: int
     theirs: int
-    who: bytes
+    who: Member
     transport: Transport
     source: Address
     begun: float
@@ -60,15 +61,16 @@ class Session:
 class Door:
     """All sessions of a server; at most 1 + TRIALS for each member."""
 
-    def __init__(self, static: KeyPair, members: Container[bytes], draw: Draw) -> None:
+    def __init__(self, static: KeyPair, members: Collection[Member], draw: Draw) -> None:
         self._static, self._members, self._draw = static, members, draw
+        self._hosts = {member.who for member in members}
         self._sources = Sources(HELLOS, HELLO_RATE, SOURCES)
         self._recent: deque[float] = deque(maxlen=LOAD)
         self._secret, self._secret_since = draw(KEY), float("-inf")
-        self._trials: dict[bytes, deque[int]] = {}
+        self._trials: dict[Member, deque[int]] = {}
         self._on_trial: dict[int, Session] = {}
         self._in_use: dict[int, Session] = {}
-        self.of: dict[bytes, Session] = {}
+        self.of: dict[Member, Session] = {}
 
     def __len__(self) -> int:
         return len(self._in_use) + len(self._on_trial)
@@ -87,15 +89,17 @@ class Door:
             return Refusal.BUSY
         responder = Responder(self._static, PROLOGUE)
         try:
-            if responder.read(hello.noise) not in self._members:
+            if responder.read(hello.noise) not in self._hosts:
                 return Refusal.STRANGER
-            responder.accept()
+            member = Member(responder.remote, responder.accept())
+            if member not in self._members:
+                return Refusal.STRANGER
             ephemeral = KeyPair.of(self._draw(KEY))
             noise, transport = responder.write(ephemeral, ADDRESS.write(source))
         except NoiseError:
             return Refusal.FORGED
         index = self._free_index()
-        self._try(Session(index, hello.sender, responder.remote, transport, source, now, now))
+        self._try(Session(index, hello.sender, member, transport, source, now, now))
         return Welcome(index, hello.sender, noise)
 
     def enter(self, packet: Sealed, now: float) -> tuple[Session, bytes] | Refusal:

@@ -6,10 +6,12 @@ A ◄── from relay:40000 ◄═══ relay:40001 ◄── B
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from warren.proto.address import Address
+from warren.proto.agenda import Agenda
 from warren.proto.door import Draw
 from warren.proto.message import Grant
 from warren.proto.noise import KEY
@@ -48,13 +50,14 @@ class Lender:
         self._ip, self._draw = ip, draw
         self._free = [port for port in reversed(ports[::2]) if port + 1 in ports]
         self._lent: dict[tuple[bytes, bytes], Lent] = {}
+        self._ends: Agenda[tuple[bytes, bytes]] = Agenda()
 
     def __len__(self) -> int:
         return len(self._lent)
 
     def lend(self, one: bytes, other: bytes, now: float) -> tuple[Lent | None, bool]:
         """Lend or prolong a pair's relay, and say whether it, or its secret, is new; None when all are lent."""
-        pair = (one, other) if one < other else (other, one)
+        pair = _pair(one, other)
         lent = self._lent.get(pair)
         if lent is not None and lent.ends > now:
             lent.ends = now + LIFETIME
@@ -66,6 +69,7 @@ class Lender:
             return None, False  # its end has come and `ended` has not been asked yet, or nothing is left
         number = int.from_bytes(self._draw(8))
         self._lent[pair] = lent = Lent(pair, self._ip, self._free.pop(), number, self._draw(KEY), now + LIFETIME)
+        self._ends.plan(pair, lent.ends)
         return lent, True
 
     @property
@@ -79,27 +83,39 @@ class Lender:
             return False
         self._free.remove(lent.port)
         self._lent[lent.pair] = lent
+        self._ends.plan(lent.pair, lent.ends)
         return True
 
     def withdraw(self, lent: Lent) -> None:
         """Take back what cannot be carried, and never lend its ports again: somebody else has them."""
         self._lent.pop(lent.pair, None)
 
-    def renew(self, who: bytes) -> list[tuple[bytes, bytes]]:
-        """Have the relays of a host that started anew get new secrets when they are next lent; gives their pairs."""
-        pairs = [pair for pair in self._lent if who in pair]
-        for pair in pairs:
-            self._lent[pair].stale = True
-        return pairs
+    def renew(self, who: bytes, peers: Iterable[bytes]) -> list[bytes]:
+        """Have a host that started anew get new secrets for its relays to these peers when they are next lent.
+
+        Gives those of them that have one.
+        """
+        found = [peer for peer in peers if _pair(who, peer) in self._lent]
+        for peer in found:
+            self._lent[_pair(who, peer)].stale = True
+        return found
 
     def next_end(self) -> float | None:
-        """Say when the first of them ends."""
-        return min((lent.ends for lent in self._lent.values()), default=None)
+        """Say when the first of them ends, if nobody has prolonged it meanwhile."""
+        return self._ends.next()
 
     def ended(self, now: float) -> list[Lent]:
         """Take back those that nobody prolonged."""
-        over = [lent for lent in self._lent.values() if lent.ends <= now]
-        for lent in over:
-            del self._lent[lent.pair]
-            self._free.insert(0, lent.port)
+        over = []
+        for pair in self._ends.due(now):
+            lent = self._lent.get(pair)
+            if lent is not None and lent.ends > now:
+                self._ends.plan(pair, lent.ends)
+            elif lent is not None:
+                over.append(self._lent.pop(pair))
+                self._free.insert(0, lent.port)
         return over
+
+
+def _pair(one: bytes, other: bytes) -> tuple[bytes, bytes]:
+    return (one, other) if one < other else (other, one)

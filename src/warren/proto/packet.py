@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from warren.proto.codec import ADDRESS, Flag, Index, Key, Laid, Long, Mac, Malformed, Raw, Rest, read_body
-from warren.proto.noise import FIRST, SECOND, TAG
+from warren.proto.noise import FIRST, KEY, SECOND, TAG
 from warren.proto.refusal import Refusal
 
 MAGIC = b"wrn"
@@ -24,11 +24,14 @@ BLOCK = 32  # what is sealed is padded to a multiple of this, so that its length
 
 @dataclass(frozen=True, slots=True)
 class Hello(Laid):
-    """A host asks a server for a session. `mac1`: knows the server; `mac2`: receives at its source address."""
+    """A host asks a server for a session; sealed in it is the one peer that its port is kept for, or zeros.
+
+    `mac1`: knows the server; `mac2`: receives at its source address.
+    """
 
     TYPE = 1
     sender: Index
-    noise: Annotated[bytes, Raw(FIRST)]
+    noise: Annotated[bytes, Raw(FIRST + KEY)]
     mac1: Mac
     mac2: Mac
 

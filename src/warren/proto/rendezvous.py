@@ -10,15 +10,17 @@ server remember has an end.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from warren.proto import message, packet
 from warren.proto.address import Address, Candidate, Origin
+from warren.proto.agenda import Agenda
 from warren.proto.codec import MAX_CANDIDATES
 from warren.proto.door import Door, Draw, Session
 from warren.proto.lend import Lender, Lent
 from warren.proto.limit import Bucket
+from warren.proto.member import Links, Member
 from warren.proto.message import (
     TO_SERVER,
     Acknowledge,
@@ -44,7 +46,7 @@ CHANGES, CHANGE_RATE = 6, 0.5  # registrations that tell something new: each is 
 class Came:
     """A host has registered, or is somewhere else now."""
 
-    who: bytes
+    who: Member
     address: Address
 
 
@@ -52,7 +54,7 @@ class Came:
 class Left:
     """A host was silent for too long."""
 
-    who: bytes
+    who: Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +94,20 @@ class _Host:
 
 
 class Rendezvous:
-    """One server. `links` says for each member with whom it is linked; both sides have to say so."""
+    """One server. `links` says for each member with whom it is linked; both sides have to say so.
 
-    def __init__(
-        self, static: KeyPair, links: Mapping[bytes, frozenset[bytes]], draw: Draw, lender: Lender | None = None
-    ) -> None:
+    No host is linked with two members of another, so hosts know their peers by their keys alone.
+    """
+
+    def __init__(self, static: KeyPair, links: Links, draw: Draw, lender: Lender | None = None) -> None:
         self._links = {
-            who: tuple(sorted(other for other in others if other != who and who in links.get(other, ())))
+            who: {other.who: other for other in sorted(others) if other != who and who in links.get(other, ())}
             for who, others in links.items()
         }
         self._door = Door(static, self._links, draw)
         self._lender = lender
-        self._hosts: dict[bytes, _Host] = {}
+        self._hosts: dict[Member, _Host] = {}
+        self._agenda: Agenda[Member] = Agenda()  # when a host has a push to be repeated, or may have gone
         self._out: list[tuple[bytes, Address]] = []
         self._events: list[Event] = []
         self.refused: Counter[Refusal] = Counter()
@@ -131,24 +135,30 @@ class Rendezvous:
 
     def to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """Give what is to be sent by now, and to where."""
-        self._leave(now)
-        for who, host in self._hosts.items():
+        due = self._agenda.due(now)
+        self._leave(due, now)
+        for who in (*due, *self._agenda.due(now)):  # also who has to be told that another left
             session = self._door.of.get(who)
-            for push in host.pushes.values() if session else ():
-                if push.due <= now and session:
-                    self._out.append(self._sealed(session, push.message, push.number))
-                    push.due = now + REPEATS[push.sent] if push.sent < len(REPEATS) else float("inf")
-                    push.sent += 1
+            if session is not None:
+                self._agenda.plan(who, min((session.heard + GONE, *self._pushed(self._hosts[who], session, now))))
+        for lent in self._lender.ended(now) if self._lender is not None else ():
+            self._events.append(Closed(lent))
         out, self._out = self._out, []
         return out
 
+    def _pushed(self, host: _Host, session: Session, now: float) -> Iterator[float]:
+        """Push what is due, and say when each push is due again."""
+        for push in host.pushes.values():
+            if push.due <= now:
+                self._out.append(self._sealed(session, push.message, push.number))
+                push.due = now + REPEATS[push.sent] if push.sent < len(REPEATS) else float("inf")
+                push.sent += 1
+            yield push.due
+
     def next_timer(self) -> float | None:
         """Say when `to_send` should be asked again, if nothing comes before."""
-        times = [push.due for host in self._hosts.values() for push in host.pushes.values()]
-        times += [session.heard + GONE for session in self._door.of.values()]
-        if self._lender is not None and (ends := self._lender.next_end()) is not None:
-            times.append(ends)
-        return min(times, default=None)
+        times = (self._agenda.next(), self._lender.next_end() if self._lender is not None else None)
+        return min((time for time in times if time is not None), default=None)
 
     def events(self) -> list[Event]:
         """Give what has happened since this was last asked."""
@@ -171,6 +181,7 @@ class Rendezvous:
         if host is None:
             asks, changes = Bucket(ASKS, ASK_RATE, now), Bucket(CHANGES, CHANGE_RATE, now)
             host = self._hosts[session.who] = _Host(asks, changes)
+            self._agenda.plan(session.who, now + GONE)
         if not host.asks.take(now):
             return Refusal.BUSY
         said = message.parse(plain, TO_SERVER)
@@ -192,6 +203,7 @@ class Rendezvous:
                     self._tell(session.who, host, now)
                 for push in host.pushes.values():
                     push.due, push.sent = min(push.due, now), 0 if push.due == float("inf") else push.sent
+                    self._agenda.plan(session.who, now)
                 self._observe(session, number, source)
             case Acknowledge():
                 for key, push in host.pushes.items():
@@ -199,11 +211,12 @@ class Rendezvous:
                         del host.pushes[key]
                         break
             case Call() | WantRelay():
-                if said.peer not in self._links[session.who]:
+                peer = self._links[session.who].get(said.peer)
+                if peer is None:
                     return Refusal.STRANGER
                 if isinstance(said, Call):
-                    self._introduce(session.who, said.peer, now, urgent=1)
-                elif not self._lend(session.who, said.peer, now):
+                    self._introduce(session.who, peer, now, urgent=1)
+                elif not self._lend(session.who, peer, now):
                     return Refusal.BUSY
         return None
 
@@ -222,62 +235,63 @@ class Rendezvous:
         if not said.epoch or (host.epoch, host.candidates) != (said.epoch, said.candidates):
             if not said.epoch or not host.changes.take(now):
                 return False
-            anew = host.epoch != said.epoch
+            anew, links = host.epoch != said.epoch, self._links[session.who]
             host.epoch, host.candidates = said.epoch, said.candidates
             if anew:
                 if self._lender is not None:
-                    for pair in self._lender.renew(session.who):
-                        self._lend(*pair, now)  # asked for before it came, or in its last run
-                for other in self._links[session.who]:
+                    for peer in self._lender.renew(session.who.who, links):
+                        self._lend(session.who, links[peer], now)  # asked for before it came, or in its last run
+                for other in links.values():
                     self._introduce(other, session.who, now)
             host.observed = None
         if host.observed != session.source:
             self._tell(session.who, host, now)
         return True
 
-    def _tell(self, who: bytes, host: _Host, now: float) -> None:
+    def _tell(self, who: Member, host: _Host, now: float) -> None:
         """Tell its links where a host is."""
         session = self._door.of[who]
         host.observed = session.source
         self._events.append(Came(who, session.source))
-        for other in self._links[who]:
+        for other in self._links[who].values():
             self._introduce(who, other, now)
 
-    def _introduce(self, who: bytes, to: bytes, now: float, urgent: int = 0) -> None:
+    def _introduce(self, who: Member, to: Member, now: float, urgent: int = 0) -> None:
         """Have `to` learn of `who`, if both are there."""
         host = self._hosts.get(who)
         if host is None or not host.epoch:
             return
         seen = (Candidate(Origin.OBSERVED, host.observed),) if host.observed else ()
         known = (*seen, *(one for one in host.candidates if one not in seen))[:MAX_CANDIDATES]
-        self._push(to, Introduce(who, host.epoch, urgent, known), now)
+        self._push(to, Introduce(who.who, host.epoch, urgent, known), now)
 
-    def _push(self, to: bytes, said: Introduce | Grant, now: float) -> None:
+    def _push(self, to: Member, said: Introduce | Grant, now: float) -> None:
         host = self._hosts.get(to)
         if host is not None and host.epoch:
             host.number = (host.number + 1) % 2**32
             host.pushes[type(said), said.peer] = _Push(said, host.number, now)
+            self._agenda.plan(to, now)
 
-    def _leave(self, now: float) -> None:
-        silent = [session for session in self._door.of.values() if now >= session.heard + GONE]
+    def _leave(self, due: list[Member], now: float) -> None:
+        """Forget those that were silent for too long, of those that are due to be looked at."""
+        sessions = [self._door.of[who] for who in due if who in self._door.of]
+        silent = [session for session in sessions if now >= session.heard + GONE]
         for session in silent:
             self._door.close(session)
             self._hosts.pop(session.who, None)
             self._events.append(Left(session.who))
         for session in silent:
-            for other in self._links[session.who]:
-                self._push(other, Introduce(session.who, 0, 0, ()), now)
-        for lent in self._lender.ended(now) if self._lender is not None else ():
-            self._events.append(Closed(lent))
+            for other in self._links[session.who].values():
+                self._push(other, Introduce(session.who.who, 0, 0, ()), now)
 
     # --- relays ---------------------------------------------------------------------------------------------------
 
-    def _lend(self, one: bytes, other: bytes, now: float) -> bool:
-        lent, new = self._lender.lend(one, other, now) if self._lender is not None else (None, False)
+    def _lend(self, one: Member, other: Member, now: float) -> bool:
+        lent, new = self._lender.lend(one.who, other.who, now) if self._lender is not None else (None, False)
         if lent is None:
             return False
         if new:
             self._events.append(Opened(lent))
         for who, peer in ((one, other), (other, one)):
-            self._push(who, lent.grant_for(who, peer, now), now)
+            self._push(who, lent.grant_for(who.who, peer.who, now), now)
         return True

@@ -14,6 +14,7 @@ from warren.proto.address import Address, Candidate
 from warren.proto.codec import ADDRESS, Malformed
 from warren.proto.cookie import ROTATES, read_cookie, signed
 from warren.proto.door import PROLOGUE, Draw
+from warren.proto.member import ALL
 from warren.proto.message import TO_HOST, Acknowledge, Grant, Introduce, KeepAlive, Observed, Register
 from warren.proto.noise import KEY, Initiator, KeyPair, NoiseError, Transport
 from warren.proto.packet import CookieReply, Sealed, Welcome, header
@@ -28,10 +29,15 @@ Pushed = Introduce | Grant
 
 
 class Visit:
-    """One server, seen from a host. `observed` is where the server last saw it."""
+    """One server, seen from a port of a host, which is for all peers or for `only` one.
 
-    def __init__(self, static: KeyPair, server: Address, server_key: bytes, epoch: int, draw: Draw) -> None:
-        self._static, self._draw, self._epoch = static, draw, epoch
+    `observed` is where the server last saw it.
+    """
+
+    def __init__(
+        self, static: KeyPair, server: Address, server_key: bytes, epoch: int, draw: Draw, only: bytes = ALL
+    ) -> None:
+        self._static, self._draw, self._epoch, self._only = static, draw, epoch, only
         self.server, self.server_key = server, server_key
         self.observed: Address | None = None
         self._candidates: tuple[Candidate, ...] = ()
@@ -114,7 +120,9 @@ class Visit:
         ephemeral = KeyPair.of(self._draw(KEY))
         self._initiator = Initiator(self._static, self.server_key, ephemeral, PROLOGUE)
         cookie, since = self._cookie
-        made = signed(index, self._initiator.write(), self.server_key, cookie if now - since < ROTATES else b"")
+        made = signed(
+            index, self._initiator.write(self._only), self.server_key, cookie if now - since < ROTATES else b""
+        )
         self._hello = made.mac1, index
         self._out.append(packet.write(made))
         self._due = now + HELLOS[min(self._tries, len(HELLOS) - 1)]

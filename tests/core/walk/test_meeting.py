@@ -6,7 +6,9 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from warren.core.allot import allot
+from warren.core.check import check_network
 from warren.core.compile import compile_network
+from warren.core.diagnostics import has_errors
 from warren.core.parse import parse
 from warren.core.render.nft import render_table
 from warren.core.walk import Probe, Scene, Walker
@@ -66,11 +68,11 @@ def test_what_was_left_is_dropped_before_anything_else_is_done_with_it() -> None
     text = render_table(table)
 
     assert [(held.name, held.type, held.timeout) for held in table.sets if held.live] == [
-        ("left4", SetType.PLACE_V4, 30),
-        ("left6", SetType.PLACE_V6, 30),
+        ("left4_51820", SetType.PLACE_V4, 30),
+        ("left6_51820", SetType.PLACE_V6, 30),
     ]
     chain = text[text.index("chain prerouting") :]
-    assert chain.index("ip saddr . udp sport @left4 drop") < chain.index("meta mark set")
+    assert chain.index("ip saddr . udp sport @left4_51820 drop") < chain.index("meta mark set")
 
 
 def test_who_can_be_dialled_has_nothing_of_it() -> None:
@@ -110,6 +112,24 @@ def test_without_a_server_there_is_no_tunnel_and_the_reason_is_said() -> None:
 
     assert disposition is Disposition.TUNNEL_DOWN
     assert "no rendezvous server is reached by both" in says and "rv.example.net is not known" in says
+
+
+def test_a_portal_may_join_two_hosts_that_find_each_other() -> None:
+    """Its tunnel has a device and a port of its own at its entry, and live sets of its own for what was left."""
+    network = network_of(TEXT + "portals: [{from: a, exit: b, family: ipv4}]\n")
+    assert not has_errors(check_network(network))
+    made = scene(network)
+    trace = Walker(made).walk(Probe(OnHost("a"), ip_address("1.1.1.1")))
+    shared, apart = made.states["a"].interfaces
+    (table,) = made.states["a"].tables
+    text = render_table(table)
+
+    assert trace.disposition is Disposition.EXITED and [hop.node for hop in trace.hops][:2] == ["a", "b"]
+    assert [(peer.name, peer.endpoint, peer.keepalive) for peer in apart.peers] == [("b", None, 25)]
+    assert [peer.name for peer in shared.peers] == ["c"]
+    assert [held.name for held in table.sets if held.live] == ["left4_51821", "left6_51821"]
+    assert "udp dport 51821 ip saddr . udp sport @left4_51821 drop" in text
+    assert [held.name for held in made.states["b"].tables[0].sets if held.live] == ["left4_51820", "left6_51820"]
 
 
 def test_without_rendezvous_nobody_is_found() -> None:

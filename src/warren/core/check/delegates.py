@@ -21,9 +21,9 @@ def ends(subject: Subject) -> Iterator[Diagnostic]:
             yield finding("W134", subject.spots(delegate.at, "to"), says, "Name the host whose LANs get the prefix.")
             continue
         pair = (delegate.to, delegate.source)
-        if network.next_hop(*pair) != delegate.source or network.meet(*pair):
+        if network.next_hop(*pair) != delegate.source:
             says = f"`{delegate.source}` and `{delegate.to}` have no tunnel of their own, for neither has an endpoint."
-            hint = f"Give one of them an `endpoint:`; for `{delegate.source}`, which has the prefix, that is usual."
+            hint = f"Give `{delegate.source}` an `endpoint:`, or let the two find each other with `rendezvous:`."
             yield finding("W138", subject.spots(delegate.at, "from"), says, hint)
         if network.overlay and Family.IPV6 not in network.families:
             says = f"The overlay has no IPv6, so no tunnel can carry what `{delegate.source}` delegates."

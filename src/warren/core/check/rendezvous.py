@@ -1,4 +1,4 @@
-"""Checks of rendezvous servers: that each is one, that somebody needs them, and what they cannot help with."""
+"""Checks of rendezvous servers: that each is one, and that somebody needs them."""
 
 from __future__ import annotations
 
@@ -51,19 +51,6 @@ def need(subject: Subject) -> Iterator[Diagnostic]:
         yield finding("W233", where, says, "Take `rendezvous:` out.")
 
 
-def portals(subject: Subject) -> Iterator[Diagnostic]:
-    """A portal's tunnels are such as one of its ends can dial."""
-    network = subject.network
-    if network.hub or not network.rendezvous:
-        return
-    for way in network.ways:
-        for here, there in zip(way.hops, way.hops[1:], strict=False):
-            if here in network.by_name and there in network.by_name and network.meet(here, there):
-                says = f"`{here}` and `{there}` have no endpoint, and a portal's tunnel is one that somebody dials."
-                hint = "Give one of them an `endpoint:`, or name in `via:` a host that has one."
-                yield finding("W232", subject.portal_spot(way.portal, "exit"), says, hint)
-
-
 def port_mapping(subject: Subject) -> Iterator[Diagnostic]:
     """Only a host that finds others at a server asks its router for a port."""
     network = subject.network
@@ -73,4 +60,4 @@ def port_mapping(subject: Subject) -> Iterator[Diagnostic]:
             yield finding("W255", subject.host_spot(host, "port_mapping"), says, "Take `port_mapping:` out.")
 
 
-CHECKS: tuple[Check, ...] = (servers, need, portals, port_mapping)
+CHECKS: tuple[Check, ...] = (servers, need, port_mapping)

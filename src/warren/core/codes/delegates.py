@@ -68,10 +68,10 @@ CODES: dict[str, Code] = {
     "W138": Code(
         ERROR,
         "delegate without a tunnel",
-        "Neither of the two hosts has an endpoint. By way of a hub their packets would have to carry other sources, "
+        "Neither of the two hosts can dial the other. By way of a hub their packets would have to carry other sources, "
         "and delegated addresses are kept as they are.",
         "delegate:\n  - {prefix: 2001:db8:77:100::/60, from: r2, to: r1, lans: [br-lan]}   # r1, r2: no endpoint",
-        "Give one of them an `endpoint:`.",
+        "Give one of them an `endpoint:`, or let them find each other with `rendezvous:`.",
     ),
     "W139": Code(
         ERROR,

@@ -21,15 +21,6 @@ CODES: dict[str, Code] = {
         "hub: nyc\nrendezvous: [{address: rv.example.net:51819, key: …}]",
         "Take one of the two out.",
     ),
-    "W232": Code(
-        ERROR,
-        "portal between hosts that nobody can dial",
-        "A portal's tunnel has a device and a port of its own at its entry. The agent finds peers for the device that "
-        "all others share, and for that one only.",
-        "rendezvous: [{address: rv.example.net:51819, key: …}]\n"
-        "hosts: {home: {…}, cabin: {…}}   # neither has an endpoint\nportals: [{from: cabin, exit: home}]",
-        "Give one of the two an `endpoint:`, or name in `via:` a host that has one.",
-    ),
     "W233": Code(
         WARNING,
         "rendezvous servers that nobody needs",

@@ -55,6 +55,12 @@ def dedicated_peers(network: Network, host: str) -> tuple[str, ...]:
     )
 
 
+def peers_apart(network: Network, host: str) -> frozenset[str]:
+    """Name the peers that a host holds on devices of their own, also where no lock says what is delegated."""
+    delegating = {delegate.source for delegate in network.delegates if delegate.to == host}
+    return frozenset((*dedicated_peers(network, host), *delegating))
+
+
 def addressed_portals(network: Network, host: str) -> tuple[Portal, ...]:
     """List the portals entered at a host that need overlay addresses of their own: chains and their siblings."""
     return tuple(way.portal for way, at in network.ways_by_host.get(host, ()) if at == 0 and way.addressed)
