@@ -14,6 +14,7 @@ from warren.proto.address import Address
 from warren.proto.internet import Link
 from warren.proto.message import Agree, Grant, Pong, Probe, Switch
 from warren.proto.nat import Behaviour
+from warren.proto.path import Path
 from warren.proto.states import TABLE, Input, State
 from warren.proto.theory import meets
 
@@ -82,6 +83,31 @@ def test_a_port_that_is_kept_for_one_peer_finds_it_beside_the_port_for_all(far: 
     kept.talk(b)
     assert world.run(8.0, lambda: connected(kept, b) and a.key.public in b.got)
     assert len(a.log) == since
+
+
+def test_idle_peers_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than a packet a second for each two, and no path is looked at but the one that it is of."""
+    world = World()
+    nodes = [world.node(world.box(CONE)) for _ in range(12)]
+    world.start()
+    assert world.run(8.0, lambda: all(both_direct(*pair) for pair in combinations(nodes, 2)))
+    world.run(90.0)
+    looked, sent, ask = [0], [0], Path.next_timer
+
+    def counted(path: Path) -> float:
+        looked[0] += 1
+        return ask(path)
+
+    def taken(data: bytes, source: Address, now: float) -> None:
+        sent[0] += 1
+        receive(data, source, now)
+
+    receive = nodes[0].agent.receive
+    monkeypatch.setattr(Path, "next_timer", counted)
+    monkeypatch.setattr(nodes[0].agent, "receive", taken)
+    world.run(60.0)
+
+    assert sent[0] < 60 * 11 / 2 and looked[0] < 12 * 3 * sent[0]
 
 
 def test_the_time_to_a_direct_path() -> None:

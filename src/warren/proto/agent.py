@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from warren.model.lab import Mapping
 from warren.proto import packet
 from warren.proto.address import Address, Candidate
+from warren.proto.agenda import Agenda
 from warren.proto.door import Draw
 from warren.proto.member import ALL
 from warren.proto.message import Call, Introduce, WantRelay
@@ -50,6 +51,10 @@ class Agent:
         self._uses: dict[bytes, Use] = {}
         self._asks: dict[bytes, tuple[float, int]] = {}
         self._events: list[Use] = []
+        self._agenda: Agenda[bytes] = Agenda()  # when each path has something to do
+        self._touched: set[bytes] = set()  # paths to which something happened since `to_send` was last asked
+        self._tags: dict[bytes, bytes] = {}  # which peer's packets begin with what
+        self._was_up = False
         self.refused: Counter[Refusal] = Counter()
         self.serve_by(servers, float("-inf"))
         self.link(peers)
@@ -72,6 +77,8 @@ class Agent:
         self.paths = {peer: self.paths.get(peer) or Path(self._static, self._epoch, peer) for peer in wanted}
         self._uses = {peer: self._uses.get(peer, path.use) for peer, path in self.paths.items()}
         self._asks = {peer: self._asks.get(peer, (float("-inf"), 0)) for peer in self.paths}
+        self._tags = {path.pair.tag_in: peer for peer, path in self.paths.items() if path.pair is not None}
+        self._touched = set(self.paths)
 
     def offer(self, candidates: tuple[Candidate, ...], now: float) -> None:
         """Say where this host may be reached, apart from what servers see."""
@@ -88,10 +95,12 @@ class Agent:
             path.calls = True
             if path.relay:
                 path.relay.renew(now)
+        self._touched = set(self.paths)
 
     def traffic(self, peer: bytes, now: float) -> None:
         """WireGuard carries something for this peer."""
         self.paths[peer].traffic(now)
+        self._touched.add(peer)
 
     def unsent(self, place: Address) -> None:
         """What was to be sent there could not be."""
@@ -132,37 +141,52 @@ class Agent:
         refusal = self._take(packet.parse(data), source, now)
         if refusal is not None:
             self.refused[refusal] += 1
-        self._note()
+        self._note(self._touched)
 
     def to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """Give what is to be sent by now, and to where; all of it from WireGuard's port."""
         out = []
-        for path in self.paths.values():
-            out += path.to_send(now)
-            self._ask(path, now)
+        was_up, self._was_up = self._was_up, self._is_up
+        if self._was_up and not was_up:  # whoever waited for a server to ask for a relay
+            self._touched = set(self.paths)
+        due = sorted(self._touched.union(self._agenda.due(now)) & self.paths.keys())
+        for peer in due:
+            out += self.paths[peer].to_send(now)
+            self._ask(self.paths[peer], now)
         for visit in self._visits.values():
             out += [(data, visit.server) for data in visit.to_send(now)]
-        self._note()
+        self._note(due)
+        for peer in due:
+            self._agenda.plan(peer, self._due(self.paths[peer]))
+        self._touched.clear()
         return out
 
     def next_timer(self) -> float:
         """Say when `to_send` should be asked again, if nothing comes before."""
         times = [visit.next_timer() for visit in self._visits.values()]
-        times += [path.next_timer() for path in self.paths.values()]
-        if any(visit.up for visit in self._visits.values()):
-            times += [self._asks_at(path) for path in self.paths.values()]
-        return min(times, default=float("inf"))
+        times += [self._due(self.paths[peer]) for peer in self._touched]
+        planned = self._agenda.next()
+        return min(times if planned is None else (*times, planned), default=float("inf"))
 
     def events(self) -> list[Use]:
         """Give what WireGuard is to use from now on, in the order in which it came to be."""
         events, self._events = self._events, []
         return events
 
-    def _note(self) -> None:
-        for peer, path in self.paths.items():
-            if path.use != self._uses[peer]:
-                self._uses[peer] = path.use
-                self._events.append(path.use)
+    def _note(self, peers: Iterable[bytes]) -> None:
+        for peer in peers:
+            use = self.paths[peer].use
+            if use != self._uses[peer]:
+                self._uses[peer] = use
+                self._events.append(use)
+
+    @property
+    def _is_up(self) -> bool:
+        return any(visit.up for visit in self._visits.values())
+
+    def _due(self, path: Path) -> float:
+        """Say when a path has something to do; without a server nothing is asked for."""
+        return min(path.next_timer(), self._asks_at(path)) if self._was_up else path.next_timer()
 
     # --- from whom ------------------------------------------------------------------------------------------------
 
@@ -179,13 +203,15 @@ class Agent:
                     self._pushed(said, now)
                 return None
             case Between():
-                for path in self.paths.values():
-                    if path.pair is not None and path.pair.tag_in == taken.tag:
-                        return path.receive(taken, source, now)
-                return Refusal.UNKNOWN
+                peer = self._tags.get(taken.tag)
+                if peer is None:
+                    return Refusal.UNKNOWN
+                self._touched.add(peer)
+                return self.paths[peer].receive(taken, source, now)
             case RelayWelcome():
-                for path in self.paths.values():
+                for peer, path in self.paths.items():
                     if path.relay is not None and path.relay.place == source:
+                        self._touched.add(peer)
                         return path.welcome(taken, now)
                 return Refusal.UNKNOWN
         return Refusal.UNEXPECTED
@@ -194,8 +220,13 @@ class Agent:
         path = self.paths.get(said.peer)
         if path is None:
             return
+        self._touched.add(said.peer)
         if isinstance(said, Introduce):
+            before = path.pair
             path.introduce(said, now)
+            if path.pair is not before and path.pair is not None:
+                self._tags = {tag: peer for tag, peer in self._tags.items() if peer != said.peer}
+                self._tags[path.pair.tag_in] = said.peer
         else:
             path.lend(said, now)
             self._asks[said.peer] = now, 0
