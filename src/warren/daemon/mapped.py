@@ -14,7 +14,7 @@ import random
 import socket
 from collections.abc import Callable
 
-from warren.daemon.tunnel import Say
+from warren.daemon.meeting import Say
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.portmap import http
 from warren.proto.portmap.control import Exchange
