@@ -22,6 +22,7 @@ import pytest
 
 from tests.cli.shapes import SHAPES, differs
 from tests.lab.enclosed import enclosed
+from tests.lab.opening import Opening
 from warren.core.parse import parse
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import host_space
@@ -59,9 +60,9 @@ lab:
 PATIENCE = 30.0
 
 
-def command(lab: Lab, host: str, *words: str) -> subprocess.Popen[str]:
+def command(lab: Lab, host: str, *words: str, by: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     env = {**os.environ, "WARREN_STATE_DIR": str(memory(host)), "NO_COLOR": "1"}
-    argv = (sys.executable, "-m", "warren", *words)
+    argv = (*by, sys.executable, "-m", "warren", *words)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return lab.spaces.start(host_space(host), argv, env=env, **pipes)
 
@@ -112,7 +113,7 @@ def story() -> dict[str, Any]:
     found: dict[str, Any] = {}
     servers = [f"--server={one.address}={one.key}" for one in lab.network.rendezvous]
     asked = {host: command(lab, host, "netcheck", "--json", *servers) for host in lab.network.by_name}
-    asked["one server"] = command(lab, "a", "netcheck", "--json", servers[0])
+    asked["one server"] = command(lab, "a", "netcheck", "--json", servers[0], by=("setpriv", "--bounding-set", "-all"))
     file = Path("/run/netcheck.yaml")
     file.write_text(keyed(lab))
     asked["of a file"] = command(lab, "a", "netcheck", str(file))
@@ -128,6 +129,11 @@ def story() -> dict[str, Any]:
     lab.daemons.stop("a", signal.SIGKILL)
     found["text of the killed"] = printed(command(lab, "a", "status"))[1]
     lab.daemons.stop("b")
+    router = Opening(lab, "open", "11.0.0.1")
+    router.begin()
+    until(lambda: "PCP" in router.log(), "it listens")
+    found["netcheck"]["a router that opens ports"] = printed(command(lab, "b", "netcheck", "--json", servers[0]))
+    router.end()
     found["ended"] = find(Store(memory("b")).run, "mesh") is None, printed(command(lab, "b", "status"))[1]
     return found
 
@@ -193,10 +199,21 @@ def test_a_firewall_that_says_no_is_named(told: dict[str, Any]) -> None:
     assert all(one["trouble"].startswith("forbidden, says 100.64.") for one in four["servers"])
 
 
-def test_one_server_is_too_few(told: dict[str, Any]) -> None:
+def test_one_server_is_too_few_and_no_privilege_is_needed(told: dict[str, Any]) -> None:
+    assert json.loads(told["netcheck"]["one server"][1])["by_uplink"] is False
+    assert json.loads(told["netcheck"]["a"][1])["by_uplink"] is True
     status, four, _, found = checked(told, "one server")
     assert status == 0 and found == ["one-server"]
     assert (four["mapping"], four["filtering"]) == ("unknown", "same-port")
+
+
+def test_routers_say_by_what_they_open_ports(told: dict[str, Any]) -> None:
+    _, four, *_ = checked(told, "b")
+    inside = four["source"].rpartition(".")[0] + ".1"
+    silent, opening = (json.loads(told["netcheck"][name][1])["routers"] for name in ("b", "a router that opens ports"))
+    assert silent == [{"address": inside, "speaks": [], "outside": "", "behind_nat": False}]
+    speaks = ["PCP", "NAT-PMP", "UPnP"]
+    assert opening == [{"address": inside, "speaks": speaks, "outside": "11.0.0.1", "behind_nat": True}]
 
 
 def test_people_are_told_by_a_file(told: dict[str, Any]) -> None:
@@ -204,6 +221,7 @@ def test_people_are_told_by_a_file(told: dict[str, Any]) -> None:
     assert status == 0
     assert f"and sees {told['outside']['home']}:" in text
     assert "a NAT that shows everybody the same port" in text and "IPv6\n  no way out" in text
+    assert ": opens no ports (PCP, NAT-PMP, UPnP)" in text
 
 
 def test_status_says_how_each_peer_is_reached_and_why_not_otherwise(told: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from warren.cli.view import paint, table
 from warren.cli.view_paths import milliseconds
 from warren.proto.check import Checked, Filtering, Hairpin
-from warren.proto.checked import Report, Version, findings
+from warren.proto.checked import Report, Router, Version, findings
+from warren.proto.portmap.values import By
 from warren.proto.shown import Shown
 
 _MAPPING = {
@@ -29,10 +30,14 @@ _HAIRPIN = {
     Hairpin.UNKNOWN: "not known",
 }
 
+_ALL = ", ".join(By)
+
 
 def report_text(report: Report) -> str:
     """Write what was found, then what helps."""
     lines = [line for one in report.versions for line in (*_version_lines(one), "")]
+    lines += [_router(one, report) for one in report.routers]
+    lines += [""] if report.routers else []
     for found in findings(report):
         lines += [f"{paint('!', 'bold', 'red')} {found.says}", f"  {found.remedy}"]
     if not report.by_uplink:
@@ -62,6 +67,16 @@ def _version_lines(one: Version) -> Iterator[str]:
     yield from (f"  {line}" for line in table(rows).splitlines())
 
 
+def _router(router: Router, report: Report) -> str:
+    """Say by what the router could open a port, and whether that is of use."""
+    parts = [f"could open a port, by {', '.join(router.speaks)}" if router.speaks else f"opens no ports ({_ALL})"]
+    if router.outside:
+        parts.append(f"its own address outside is {router.outside}")
+    if report.inside(router):
+        parts.append("another NAT is before it")
+    return f"{paint('router', 'bold')} {router.address}: {'; '.join(parts)}"
+
+
 def _server(checked: Checked, at: int) -> str:
     server = checked.servers[at]
     if server.observed is None:
@@ -77,6 +92,15 @@ def report_json(report: Report) -> dict[str, Any]:
         "by_uplink": report.by_uplink,
         "families": [_version_json(one) for one in report.versions],
         "unknown": list(report.unknown),
+        "routers": [
+            {
+                "address": one.address,
+                "speaks": list(one.speaks),
+                "outside": one.outside,
+                "behind_nat": report.inside(one),
+            }
+            for one in report.routers
+        ],
         "findings": [
             {"kind": found.kind.value, "says": found.says, "remedy": found.remedy} for found in findings(report)
         ],

@@ -13,15 +13,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
+from warren.daemon.asked_routers import ask_routers
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey, decode_key
+from warren.model.prefix import FAMILIES as BOTH
 from warren.model.state import OUTER_MARK
 from warren.proto.address import Address
 from warren.proto.check import Check, Checked
-from warren.proto.checked import Report, Tried, Version
+from warren.proto.checked import Report, Router, Tried, Version
 from warren.sys import datagram
 from warren.sys.complaints import complaints, heed, reason
 from warren.sys.endpoints import look_up_all
+from warren.sys.ip import default_routes
 
 MOST = 8  # servers of one IP version that are asked
 TCP = 3.0  # seconds for a machine to answer at all
@@ -48,8 +51,10 @@ async def check(servers: Sequence[Server], waits: Callable[[float], None]) -> Re
         ]
         unknown = tuple(str(endpoint) for endpoint, _ in servers if endpoint not in found)
         each = [[one for one in places if one.place.ip.version == version][:MOST] for version in FAMILIES]
+        marked = _may_mark()
+        routers = asyncio.create_task(_routers(OUTER_MARK if marked else 0))
         versions = await asyncio.gather(*map(_version, FAMILIES, each))
-        return Report(tuple(versions), unknown, _may_mark())
+        return Report(tuple(versions), unknown, marked, await routers)
     finally:
         telling.cancel()
 
@@ -58,6 +63,15 @@ async def _tell(waits: Callable[[float], None], began: float) -> None:
     while True:
         await asyncio.sleep(1.0)
         waits(asyncio.get_running_loop().time() - began)
+
+
+async def _routers(mark: int) -> tuple[Router, ...]:
+    """Ask the routers of all ways out by which protocols they could open a port."""
+    devices = {route.device: None for family in BOTH for route in default_routes(family)}
+    each = await asyncio.gather(*(ask_routers(device, mark) for device in list(devices)[:MOST]))
+    return tuple(
+        Router(one.router, tuple(by.value for by in one.speaks), one.outside) for found in each for one in found
+    )
 
 
 async def _version(version: int, tried: list[Tried]) -> Version:

@@ -41,17 +41,33 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Router:
+    """A router of the uplink: by which protocols it could open a port; its address outside, "" if it says none."""
+
+    address: str
+    speaks: tuple[str, ...]
+    outside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Both versions, servers whose names stand for no address, and whether packets went as WireGuard's own do."""
 
     versions: tuple[Version, ...]
     unknown: tuple[str, ...] = ()
     by_uplink: bool = False
+    routers: tuple[Router, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether any server answers."""
         return any(one.reached for one in self.versions)
+
+    def inside(self, router: Router) -> bool:
+        """Say whether a router is itself behind a NAT: servers see another IPv4 address than it says it has."""
+        four = [one.checked for one in self.versions if one.version == 4 and one.checked is not None]
+        seen = {str(server.observed.ip) for one in four for server in one.servers if server.observed is not None}
+        return bool(router.outside and seen) and router.outside not in seen
 
 
 class Kind(StrEnum):
