@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from tests.proto.routers import DESCRIPTION, HOST, KIND, NONCE, OUTSIDE, ROUTER, Router, page, run
 from warren.proto.address import Address
 from warren.proto.portmap import http, igd, natpmp, pcp, ssdp
+from warren.proto.portmap.asking import NATPMP_WAITS, PCP_WAITS
+from warren.proto.portmap.control import WAITS as UPNP_WAITS
 from warren.proto.portmap.control import Exchange
 from warren.proto.portmap.epoch import Epoch
-from warren.proto.portmap.mapper import ALONE, Mapper
+from warren.proto.portmap.mapper import ALONE, ALONE_MOST, CALM, Mapper
 from warren.proto.portmap.parsers import PARSERS
 from warren.proto.portmap.survey import Survey
 from warren.proto.portmap.values import By, Why
@@ -387,6 +390,14 @@ def test_what_is_nearly_right_is_read_or_refused_and_a_host_lives_through_it() -
         for one in here.exchanges():
             here.answered(one.number, bytes(data), 1)
         assert here.mapping is None or here.mapping.external.port
+
+
+def test_the_page_says_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    assert (PCP_WAITS, NATPMP_WAITS, UPNP_WAITS) == ((3.0, 6.0), (0.25, 0.5, 1.0, 2.0), (0.5, 2.0))
+    assert "0, 3 s      │ 0 … 1.75 s  │ 0, 0.5 s" in page and "6, 2 and 2 s later it counts as silent" in page
+    assert f"{sum(PCP_WAITS) + sum(NATPMP_WAITS):.0f} seconds until UPnP is tried" in page
+    assert (ALONE, ALONE_MOST, CALM) == (300, 7200, 5) and "5 min, 10, 20 … 2 h" in page and "again within 5 s" in page
 
 
 # --- which it speaks ------------------------------------------------------------------------------------------

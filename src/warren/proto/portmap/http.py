@@ -114,7 +114,8 @@ def _headers(head: bytes) -> dict[str, str]:
 
 
 def _chunks(body: bytes) -> bytes | None:
-    whole, at = b"", 0
+    parts: list[bytes] = []
+    at = 0
     while True:
         end = body.find(b"\r\n", at)
         size = body[at:end].partition(b";")[0].strip() if end >= 0 else b""
@@ -122,9 +123,9 @@ def _chunks(body: bytes) -> bytes | None:
             return None
         count = int(size, 16)
         if not count:
-            return whole
+            return b"".join(parts)
         at = end + 2
         if body[at + count : at + count + 2] != b"\r\n":
             return None
-        whole += body[at : at + count]
+        parts.append(body[at : at + count])
         at += count + 2
