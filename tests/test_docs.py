@@ -21,6 +21,7 @@ from warren.core.compile.ledger import Step
 from warren.core.conf.diagnostics import CODES as CONF_CODES
 from warren.core.imports.diagnostics import CODES as IMPORT_CODES
 from warren.lab.leaks.scenarios import SCENARIOS
+from warren.lab.matrix.faults import Outcome
 from warren.lab.report import Line
 from warren.model.state import FRONT_PRIORITIES, MARK_MASK, OWNER_SLOTS, PRIORITIES, PROTOCOL, TABLES
 from warren.model.trace import Disposition
@@ -288,6 +289,14 @@ def test_a_line_of_the_lab_has_the_documented_keys() -> None:
     assert set(SHAPES["lab-test"]["expectations"][0]) == set(Line.__dataclass_fields__)
     (scenario,) = SHAPES["lab-leaks"]["scenarios"]
     assert set(scenario) == {*lab_leaks.KEYS, *lab_leaks.FOUND}
+    assert set(SHAPES["lab-matrix"]["faults"][0]) == {*Outcome.__dataclass_fields__, "holds"}
+
+
+def test_the_matrix_prints_the_documented_shape() -> None:
+    ended = warren("lab", "matrix", "--part", "simulated", "--only", "home", "--simulated", "2", "--json")
+
+    assert ended.returncode == 0
+    assert differs(json.loads(ended.stdout)["pairs"], SHAPES["lab-matrix"]["pairs"]) == []
 
 
 def test_every_scenario_of_the_leak_suite_has_its_row() -> None:

@@ -1,4 +1,4 @@
-"""`warren lab up|test|exec|capture|leaks|down FILE`: the whole network on this machine, with real packets."""
+"""`warren lab up|test|exec|capture|leaks|matrix|down`: the whole network on this machine, with real packets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from warren.cli.lab_leaks import leaks
+from warren.cli.lab_matrix import matrix
 from warren.cli.options import complete_places, json_option, network_argument
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def lab() -> None:
 
 
 lab.add_command(leaks)
+lab.add_command(matrix)
 
 
 @lab.command(short_help="Bring the network up and leave it running.")

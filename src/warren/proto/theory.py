@@ -1,11 +1,51 @@
-"""Which two NATs can be passed by hosts that know only what a server saw of each other (RFC 5128 section 3.4)."""
+"""Which two hosts can meet directly, knowing only what servers saw of each other (RFC 5128 section 3.4).
+
+The one place where that stands: simulated worlds, the lab's matrix and its tests hold what happens against it.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 from warren.model.lab import Mapping
 from warren.proto.nat import Behaviour
 
 INDEPENDENT, ADDRESS, BOTH = Mapping
+OPEN = Behaviour(filtering=INDEPENDENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a host stands: the boxes in front of it, the outermost first, and whether it has IPv6 as well."""
+
+    boxes: tuple[Behaviour, ...] = ()
+    ipv6: bool = False
+
+
+def goes_direct(one: Stand, other: Stand, shared: int = 0) -> bool:
+    """Say whether two hosts meet directly; `shared` of the outermost boxes are in front of both.
+
+    Boxes filter IPv6 and do not translate it, so all look the same to everybody there. Who is behind the same box
+    is in one LAN with the other, or comes back through it: that takes hairpinning.
+    """
+    if any(box.blocks_udp for box in (*one.boxes, *other.boxes)):
+        return False
+    if (one.ipv6 and other.ipv6) or (shared and shared == len(one.boxes) == len(other.boxes)):
+        return True
+    if shared and not one.boxes[shared - 1].hairpin:
+        return False
+    passed = max(shared - 1, 0)
+    return meets(chained(one.boxes[passed:]), chained(other.boxes[passed:]))
+
+
+def chained(boxes: tuple[Behaviour, ...]) -> Behaviour:
+    """Say what several boxes in a row look like: in each way as strict as the strictest."""
+    seen, order = OPEN, list(Mapping)
+    for box in boxes:
+        mapping = max(seen.mapping, box.mapping if box.translates else INDEPENDENT, key=order.index)
+        filtering = max(seen.filtering, box.filtering, key=order.index)
+        seen = replace(seen, mapping=mapping, filtering=filtering, blocks_udp=seen.blocks_udp or box.blocks_udp)
+    return seen
 
 
 def meets(a: Behaviour, b: Behaviour) -> bool:
