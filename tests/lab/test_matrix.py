@@ -53,7 +53,7 @@ def faults() -> list[dict[str, object]]:
     names = ("NAT rebooted", "20 % loss", "agent killed", "clock jumped")  # the others have tests of their own
     return [
         {"name": one.name, "silence": one.silence, "others": one.others, "direct": one.direct, "within": one.within}
-        for one in play_all(Field(KINDS), names, watched=1.5)
+        for one in play_all(Field(KINDS), names, watched=0.8)
     ]
 
 

@@ -430,3 +430,19 @@ def test_servers_and_peers_can_change_while_it_runs() -> None:
     assert a.agent.up == (world.servers[0].place,)
     a.agent.link([])
     assert a.agent.paths == {}
+
+
+def test_a_relay_that_was_given_back_is_taken_again() -> None:
+    """Its counters go on rising, or the relay would take the hellos for old ones that somebody repeats."""
+    world, a, b = pair(HARD, HARD)
+    assert world.run(2.0, lambda: connected(a, b))
+    world.run(240.0)
+    path = a.agent.paths[b.key.public]
+    first = path.relay
+    assert first is not None
+
+    path._borrow(first.granted, world.internet.now)
+    a.pump()
+
+    assert path.relay is not first
+    assert world.run(2.0, lambda: path.relay is not None and path.relay.answers)

@@ -24,7 +24,7 @@ class Borrowed:
     def __init__(self, who: bytes, granted: Grant, now: float) -> None:
         self._who, self.granted = who, granted
         self.ends = now + granted.lifetime
-        self._counter = -1
+        self._counter = int(now * 1000)  # above what it showed when it had this very grant before
         self._tries = 0
         self._due = self._answered = now
         self.answers = False
