@@ -1,11 +1,12 @@
-"""Work in namespaces of its own, whose result comes back."""
+"""Work in namespaces of its own, whose result comes back, once or as often as it is asked for."""
 
 from __future__ import annotations
 
 import os
 import pickle
 from collections.abc import Callable
-from typing import TypeVar
+from types import TracebackType
+from typing import Generic, TypeVar
 
 from warren.lab.enclose import enclose
 
@@ -31,3 +32,42 @@ def enclosed(work: Callable[[], T]) -> T:
     os.waitpid(pid, 0)
     result: T = pickle.loads(said)
     return result
+
+
+class Kept(Generic[T]):
+    """What `prepare` makes in a lab's namespaces, which stay: it is asked there each time that `ask` is called."""
+
+    def __init__(self, prepare: Callable[[], Callable[[], T]]) -> None:
+        asked, self._asking = os.pipe()
+        self._told, telling = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._asking)
+            os.close(self._told)
+
+            def answer() -> int:
+                ask = prepare()
+                with os.fdopen(telling, "wb") as pipe:
+                    while os.read(asked, 1):
+                        pickle.dump(ask(), pipe)
+                        pipe.flush()
+                return 0
+
+            os._exit(enclose(answer))
+        os.close(asked)
+        os.close(telling)
+        self._answers = os.fdopen(self._told, "rb")
+
+    def __enter__(self) -> Kept[T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        os.close(self._asking)
+        self._answers.close()
+        os.waitpid(self._pid, 0)
+
+    def ask(self) -> T:
+        """Have it done once more."""
+        os.write(self._asking, b"?")
+        told: T = pickle.load(self._answers)
+        return told

@@ -15,9 +15,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.core.render.nmcli import environment, parsed, program
+from tests.core.render.nmcli import environment, parsed
 from tests.core.render.units import keyfile_as_wg_conf, netdev_as_wg_conf
 from tests.lab.renders import furnish, is_up, run, wait_until
+from tests.unpacked import program
 from warren.core.render.networkd_rules import translated
 from warren.core.render.subject import state_of
 from warren.lab.keys import PLACE
@@ -134,10 +135,8 @@ TUN = {"pi": "pi", "vnet-hdr": "vnet_hdr"}
 
 
 def start_networkd(state: HostState) -> None:
-    """Start systemd-networkd, which becomes a user of its own: here the one that there is."""
-    passwd = PLACE / state.host / "passwd"
-    passwd.write_text("root:x:0:0::/:/bin/sh\nsystemd-network:x:0:0::/:/bin/sh\n")
-    mount(str(passwd), "/etc/passwd", flags=MS_BIND)
+    """Start systemd-networkd."""
+    stand_in(state, "systemd-network")
     mount("sysfs", "/sys", "sysfs", flags=MS_RDONLY)
     for name in ("links", "leases"):
         Path("/run/systemd/netif", name).mkdir(parents=True)
@@ -154,11 +153,9 @@ def start_networkd(state: HostState) -> None:
 def start_networkmanager(state: HostState) -> None:
     """Start a message bus and NetworkManager, and hand it the devices."""
     mount("sysfs", "/sys", "sysfs", flags=MS_RDONLY)
-    bus, manager = PLACE / state.host / "bus.conf", PLACE / state.host / "NetworkManager.conf"
-    bus.write_text(BUS)
+    manager = PLACE / state.host / "NetworkManager.conf"
     manager.write_text(MANAGER)
-    start(state, "dbus-daemon", f"--config-file={bus}", "--nofork", "--nopidfile")
-    wait_until(Path("/run/dbus/system_bus_socket").exists, lambda: "no message bus")
+    start_bus(state)
     log = start(state, program("sbin/NetworkManager"), "--debug", f"--config={manager}", "--config-dir=/run/dbus")
     nmcli = program("bin/nmcli")
     asked = (nmcli, "--terse", "--fields", "RUNNING", "general")
@@ -175,6 +172,21 @@ def start_networkmanager(state: HostState) -> None:
         run(nmcli, "device", "set", interface.name, "managed", "yes", environment=environment())
         run(nmcli, "connection", "up", interface.name, environment=environment())
     wait_for_all(state, log)
+
+
+def start_bus(state: HostState) -> None:
+    """Start a message bus for this host alone."""
+    bus = PLACE / state.host / "bus.conf"
+    bus.write_text(BUS)
+    start(state, "dbus-daemon", f"--config-file={bus}", "--nofork", "--nopidfile")
+    wait_until(Path("/run/dbus/system_bus_socket").exists, lambda: "no message bus")
+
+
+def stand_in(state: HostState, user: str) -> None:
+    """Have a daemon that becomes a user of its own become the one that there is."""
+    passwd = PLACE / state.host / "passwd"
+    passwd.write_text(f"root:x:0:0::/:/bin/sh\n{user}:x:0:0::/:/bin/sh\n")
+    mount(str(passwd), "/etc/passwd", flags=MS_BIND)
 
 
 def start(state: HostState, *argv: str) -> Path:

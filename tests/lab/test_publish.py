@@ -97,6 +97,6 @@ def test_what_is_published_arrives_and_nothing_else(text: str, tmp_path: Path) -
     done = warren("lab", "test", str(file), "--json")
 
     told = json.loads(done.stdout)
-    wrong = [(line["expectation"], line["says"]) for line in told["expectations"] if not line["holds"]]
+    wrong = [(line["claim"], line["observed"], line["says"]) for line in told["expectations"] if not line["holds"]]
     assert wrong == []
     assert done.returncode == 0 and told["ok"]

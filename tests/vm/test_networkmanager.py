@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.core.render.namespace import ALONE
-from tests.core.render.nmcli import environment, program
+from tests.core.render.nmcli import environment
 from tests.core.render.states import nyc
 from tests.lab.managers import BUS
+from tests.unpacked import program
 from tests.vm.test_networkd import same_devices, with_key
 from warren.core.render.networkmanager import render_networkmanager
 from warren.model.key import encode_key

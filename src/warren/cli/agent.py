@@ -73,8 +73,14 @@ def _by_network(network: str, machine: Machine) -> tuple[str, Callable[[], Dutie
     from warren.cli.network import open_kept
     from warren.daemon.duties import applied_source, duties_here, when_applied
     from warren.sys.errors import HostError
+    from warren.sys.notify import ALIVE, READY, notify, status
 
-    when_applied(network, machine, time.sleep)
+    def wait(seconds: float) -> None:
+        notify(ALIVE)
+        time.sleep(seconds)
+
+    notify(READY, status(f"waiting until {network} is applied"))
+    when_applied(network, machine, wait)
 
     def read() -> Duties:
         found = applied_source(network, machine)

@@ -28,6 +28,7 @@ from warren.daemon.uplink import Uplink
 from warren.daemon.ways_out import WaysOut
 from warren.sys.errors import HostError
 from warren.sys.monitor import MONITOR, is_of
+from warren.sys.notify import ALIVE, READY, STOPPING, notify, status
 from warren.sys.run import environment
 
 # Endpoints before questions: a question that is asked after a move leaves with the new address.
@@ -68,6 +69,7 @@ class Agent:
             for task in done:
                 task.result()
         finally:
+            notify(STOPPING)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -112,6 +114,7 @@ class Agent:
             self._learn(loop.time())
             for duty in self.each:
                 duty.tick(loop.time())
+            notify(ALIVE)
 
     def _learn(self, now: float) -> None:
         """After an apply see to what is there now; a file that is wrong, or a `down`, leaves things as they are."""
@@ -136,4 +139,6 @@ class Agent:
 
     def _say_watching(self) -> None:
         names = [name for duty in self.each for name in duty.names()]
-        self.tell(Event("watching", self.duties.uplink, (), f"watching {', '.join(names)}"))
+        says = f"watching {', '.join(names)}"
+        self.tell(Event("watching", self.duties.uplink, (), says))
+        notify(READY, status(says))

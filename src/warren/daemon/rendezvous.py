@@ -30,6 +30,7 @@ from warren.proto.member import ALL, Links, Member
 from warren.proto.noise import KeyPair
 from warren.proto.rendezvous import Came, Closed, Left, Opened, Rendezvous
 from warren.sys import datagram
+from warren.sys.notify import ALIVE, READY, STOPPING, notify, status
 
 if TYPE_CHECKING:
     from warren.daemon.natpunch import Natpunch
@@ -93,12 +94,15 @@ class Server:
             self._say("serving", (), str(where), says)
             if self._beside is not None:
                 self._beside.begin()
+            notify(READY, status(says))
             self._pump()
             while not ended.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), KEEPS)
                 self._keep()
+                notify(ALIVE)
         finally:
+            notify(STOPPING)
             if gives is not None:
                 gives.close()
             for each in self._sockets:

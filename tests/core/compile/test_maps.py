@@ -65,9 +65,9 @@ def test_the_owner_translates_both_ways_and_admits_what_was_mapped() -> None:
     nyc = states(sites())["nyc"]
 
     assert chain(nyc, "mapped") == [
-        'iifname @tunnels ip daddr 10.99.1.0/24 dnat ip prefix to 192.168.1.0/24 comment "the network knows '
+        'iifname "maps" ip daddr 10.99.1.0/24 dnat ip prefix to 192.168.1.0/24 comment "the network knows '
         '192.168.1.0/24 as this"',
-        'iifname @tunnels ip6 daddr fd99:1::/64 dnat ip6 prefix to fd11::/64 comment "the network knows fd11::/64 as '
+        'iifname "maps" ip6 daddr fd99:1::/64 dnat ip6 prefix to fd11::/64 comment "the network knows fd11::/64 as '
         'this"',
     ]
     # The map comes before whatever else is done to sources that others could not answer.

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 from tests.core.compile.networks import OVERLAY, host, lan, lock_of, portal
 from warren.core.compile import compile_network
+from warren.core.render.nft_words import rule_text
 from warren.model.firewall import Snat
 from warren.model.network import Network
 from warren.model.prefix import Family
@@ -55,5 +56,6 @@ def test_lans_of_a_family_that_tunnels_do_not_carry_are_refused() -> None:
 
     fence = Route(ip_network("fd12::/64"), near, kind=RouteKind.UNREACHABLE, metric=BEHIND)
     assert fence in state.routes
-    (near6,) = [held for held in state.tables[0].sets if held.name == "near6"]
-    assert ip_network("fd12::/64") in near6.elements
+    assert 'ip6 daddr fd12::/64 oifname != "lo" goto far_guard' in [
+        rule_text(rule) for chain in state.tables[0].chains for rule in chain.rules if chain.name == "postrouting"
+    ]

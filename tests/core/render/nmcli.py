@@ -8,20 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 from configparser import ConfigParser
-from pathlib import Path
 
-UNPACKED = Path(__file__).parents[3] / ".venv-tools" / "networkmanager" / "usr"
-
-
-def program(path: str) -> str:
-    """Find one of NetworkManager's programs: what was unpacked, else what is installed."""
-    unpacked = UNPACKED / path
-    return str(unpacked) if unpacked.exists() else Path(path).name
+from tests.unpacked import UNPACKED, program
 
 
 def environment() -> dict[str, str]:
     """Give the environment in which the unpacked programs find their libraries."""
-    return os.environ | {"LD_LIBRARY_PATH": ":".join(str(one.parent) for one in UNPACKED.glob("lib/*/libnm.so.0"))}
+    return os.environ | {"LD_LIBRARY_PATH": ":".join(str(one.parent) for one in UNPACKED.glob("usr/lib/*/libnm.so.0"))}
 
 
 def understood(keyfile: str) -> ConfigParser:

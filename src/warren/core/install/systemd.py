@@ -147,7 +147,8 @@ def _agent(where: Where) -> Iterator[Section]:
     yield (
         "Service",
         (
-            "Type=exec",
+            "Type=notify",
+            "WatchdogSec=90",  # far longer than any command that a duty waits for
             f"ExecStart={_argv(where, 'agent', '--network')} %i",
             "Restart=always",
             "RestartSec=5",

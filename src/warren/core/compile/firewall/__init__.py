@@ -21,6 +21,7 @@ packets apart (a port, a mark, an address), and for the name of a device, which 
 
 from __future__ import annotations
 
+from warren.core.compile.firewall.direct import compare_directly
 from warren.core.compile.firewall.exempt import country_sets
 from warren.core.compile.firewall.failover import direct_sets, exit_chains
 from warren.core.compile.firewall.forward import forward_chains
@@ -35,10 +36,9 @@ from warren.model.firewall import Table
 
 def lay_firewall(here: Here, name: str) -> Table:
     """Lay out the table of one network on one host."""
-    return Table(
-        name=name,
-        sets=named_sets(here) + country_sets(here) + name_sets(here) + direct_sets(here),
-        chains=tuple(
+    sets, chains = compare_directly(
+        named_sets(here),
+        tuple(
             chain
             for chain in (
                 *ingress_chains(here),
@@ -50,3 +50,4 @@ def lay_firewall(here: Here, name: str) -> Table:
             if chain.rules
         ),
     )
+    return Table(name=name, sets=sets + country_sets(here) + name_sets(here) + direct_sets(here), chains=chains)
