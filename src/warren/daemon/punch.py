@@ -168,8 +168,10 @@ class Punch:
         match event:
             case Found(peer, place) if peer == self._me:
                 if place != self._own:
-                    self._own = place
+                    before, self._own = self._own, place
                     self._say("seen", "", place, f"this host is seen at {place}")
+                    if before is not None:
+                        self._open_again()
             case Found(peer, place):
                 self._found(PublicKey(encode_key(peer)), place)
             case Unknown(peer):
@@ -200,6 +202,14 @@ class Punch:
             known.sent = place
             known.state = State.FOUND
         known.place = place
+
+    def _open_again(self) -> None:
+        """This host's NAT has forgotten it: send to every peer, so that it lets them in again, at the new place."""
+        for seen in self._device.peers:
+            at, key = seen.peer.endpoint, seen.peer.public_key
+            if at is not None:
+                with suppress(CommandFailed, ValueError):  # it has gone meanwhile; or the link of an address is named
+                    peers.send_to(self._device.name, key, Address.of(at.host, at.port), greet=keepalive(seen))
 
     def _unknown(self, key: PublicKey) -> None:
         known = self._known.get(key)
