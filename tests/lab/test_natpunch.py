@@ -172,7 +172,7 @@ def story() -> dict[str, object]:
 
     # A NAT forgets all, and shows a at another port: whoever asks on finds it there.
     programs = [here.punch(host, 0, OURS, "-c", "-d", "0.5") for host in PEER]
-    until(lambda: all(any(e["event"] == "seen" for e in said(f"punch.{host}0")) for host in PEER), "both ask")
+    until(lambda: all(any(e["event"] == "kept" for e in said(f"punch.{host}0")) for host in PEER), "both know")
     before = here.shown("b", 0, "endpoints")
     here.spaces.run(nat_space("one"), ("sh", "-euc", FORGET))
     until(lambda: here.shown("b", 0, "endpoints") != before, "b knows where a is now")

@@ -40,7 +40,8 @@ OLDER = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What there is to tell: `kind` is asking, seen, unknown, found, talks, quiet, silent, answers or trouble.
+    """What there is to tell: `kind` is asking, seen, unknown, found, kept, talks, quiet, silent, answers or
+    trouble.
 
     `peer` is a public key; `address` is where that peer is, or this host (seen), or the server (the others).
     """
@@ -201,6 +202,8 @@ class Punch:
                 self._say("found", key, place, f"{key} is at {place}")
             known.sent = place
             known.state = State.FOUND
+        elif known.place is None and known.sent is None:
+            self._say("kept", key, place, f"{key} is at {place}, and talks: WireGuard keeps what it has")
         known.place = place
 
     def _open_again(self) -> None:
