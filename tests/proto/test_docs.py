@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.proto.parts import MESSAGES
+from warren.proto import knock
 from warren.proto.asking import ALL
 from warren.proto.asking import ASK_RATE as QUESTION_RATE
 from warren.proto.asking import ASKS as QUESTIONS
@@ -38,7 +39,7 @@ def diagram() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {State.ABSENT}", *rows, "```"])
 
 
-DRAWN = {"packet": table(PACKETS), "message": table(MESSAGES), "states": diagram()}
+DRAWN = {"packet": table(PACKETS), "knock": table([knock.Knock]), "message": table(MESSAGES), "states": diagram()}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -64,3 +65,14 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"{ASKS} messages of a host at once and {ASK_RATE:.0f} a second" in page
     assert f"{QUESTIONS} of a source at once and {QUESTION_RATE:.0f} a" in page and f"{ALL} a second of all" in page
     assert f"{CHANGES} new registrations at once" in page and (CHANGE_RATE, TRIALS) == (0.5, 4)
+
+
+def test_the_numbers_of_knocks_are_those_of_the_code() -> None:
+    page, story = PAGE.read_text(), (PAGE.parent / "knock.md").read_text()
+
+    one = f"({knock.KNOCKS} at once and {knock.KNOCK_RATE:.0f} a second)"
+    assert f"{one} and all together ({knock.ALL} and {knock.ALL_RATE:.0f})" in page
+    assert f"within {knock.NEAR // 1_000_000} seconds of its own" in page and f"the member's last {knock.KEPT}," in page
+    assert (
+        f"one UDP packet** of {knock.LENGTH} bytes" in story and f"no more than {knock.ALL_RATE:.0f} a second" in story
+    )

@@ -27,9 +27,9 @@ def agent(file: str | None, host: str, network: str, as_json: bool) -> None:
 
     When the uplink's address changes, packets leave with the new one at once. When a tunnel that a delegated prefix
     depends on has been silent for 5 seconds, its LANs are told that there is no way out by it, and told again when
-    there is. Where a portal has several exits, they are asked, and one that answers is chosen. Once a day the countries
-    and lists in force are brought up to date. After an apply it sees to what is there then. Ends with SIGTERM; the
-    tunnels stay up.
+    there is. Where a portal has several exits, they are asked, and one that answers is chosen. It knocks at peers that
+    want it, and lets in who knocks here. Once a day the countries and lists in force are brought up to date. After an
+    apply it sees to what is there then. Ends with SIGTERM; the tunnels stay up.
     """
     import asyncio
     import json

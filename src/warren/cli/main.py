@@ -54,6 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "rendezvous": Entry(
         "warren.cli.rendezvous:rendezvous", HOST, "Serve hosts behind NATs, so that they find each other."
     ),
+    "knock": Entry("warren.cli.knock:knock", HOST, "Have a host open WireGuard's port to this one."),
     "netcheck": Entry("warren.cli.netcheck:netcheck", HOST, "Tell how this host's NAT treats UDP, and what helps."),
     "punch": Entry("warren.cli.punch:punch", HOST, "Find an interface's peers by a natpunch-go server."),
     "confirm": Entry("warren.cli.confirm:confirm", HOST, "Keep what `apply --confirm` did."),

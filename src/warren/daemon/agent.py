@@ -22,6 +22,8 @@ from warren.daemon.dialled import Dialled
 from warren.daemon.duty import Duties, Duty, Event, Tell
 from warren.daemon.failover import Failover
 from warren.daemon.followed import Followed
+from warren.daemon.knock import Knocker
+from warren.daemon.knocked import Knocked
 from warren.daemon.meet import Meet
 from warren.daemon.pulse import EVERY
 from warren.daemon.uplink import Uplink
@@ -31,8 +33,8 @@ from warren.sys.monitor import MONITOR, is_of
 from warren.sys.notify import ALIVE, READY, STOPPING, notify, status
 from warren.sys.run import environment
 
-# Endpoints before questions: a question that is asked after a move leaves with the new address.
-DUTIES: tuple[type[Duty], ...] = (Uplink, Meet, Followed, WaysOut, Failover, Contents, Dialled)
+# Knocks before endpoints, endpoints before questions: what is asked after a move leaves with the new address.
+DUTIES: tuple[type[Duty], ...] = (Knocked, Knocker, Uplink, Meet, Followed, WaysOut, Failover, Contents, Dialled)
 
 # Seconds in which the changes of one move arrive; what comes after them counts as another. A host with a table that
 # never rests is not busy with this alone: from one time to the next the wait is doubled, up to EVERY.

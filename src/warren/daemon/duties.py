@@ -8,6 +8,7 @@ from warren.core.compile.delegates import ANNOUNCER
 from warren.core.delegates import watched
 from warren.core.dialled import named_peers
 from warren.daemon.duty import Duties
+from warren.daemon.knocking import door_of, knocks_of
 from warren.daemon.meeting import meetings_of
 from warren.daemon.redial import Named
 from warren.model.lock import Lock
@@ -44,6 +45,8 @@ def duties_here(network: Network, lock: Lock, host: str, machine: Machine) -> Du
         named=tuple(_named(held.asked or applied, lock)),
         meetings=meetings_of(network, host, applied, machine.store),
         run=str(machine.store.run),
+        door=door_of(network.name, applied),
+        knocks=knocks_of(network.name, applied),
     )
 
 

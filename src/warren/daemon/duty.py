@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warren.core.delegates import Watched
+from warren.daemon.knocking import Door, Knocks
 from warren.daemon.meeting import Meeting
 from warren.daemon.redial import Named
 from warren.model.choice import Choice
@@ -21,7 +22,7 @@ from warren.model.lock import FollowedLock
 @dataclass(frozen=True, slots=True)
 class Event:
     """What the agent has to tell: `kind` is watching, moved, silent, answers, renumbered, refreshed, chosen,
-    ended, dialled, path, mapped or trouble.
+    ended, dialled, path, mapped, knocked, opened or trouble.
 
     `subject` is the uplink, the peer or the portal it is about, `lans` are those that are told; `says` is for people.
     """
@@ -44,6 +45,7 @@ class Duties:
     `named` are the peers that are dialled by a name.
     `meetings` say which peers are found at rendezvous servers, by which devices; `run` is where it is told what
     is known of them.
+    `door` is what opens to who knocks here, `knocks` are the peers at which this host knocks.
     """
 
     network: str
@@ -59,6 +61,8 @@ class Duties:
     named: tuple[Named, ...] = ()
     meetings: tuple[Meeting, ...] = ()
     run: str = ""
+    door: Door | None = None
+    knocks: Knocks | None = None
 
 
 class Duty:

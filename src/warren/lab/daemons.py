@@ -20,6 +20,7 @@ from warren.lab.keys import PLACE
 from warren.lab.spaces import Spaces
 from warren.lab.topology import INTERNET, host_space
 from warren.lab.works import memory
+from warren.model.host import Host
 from warren.model.lock import Lock
 from warren.model.network import Network
 
@@ -42,12 +43,17 @@ class Daemons:
         self.running: dict[str, int] = {}  # process by name
 
     def start(self) -> None:
-        """Start every server, and an agent on every host that finds others by them."""
+        """Start every server, and an agent on every host that finds others by them, knocks, or is knocked at."""
         for number, _ in enumerate(self.network.rendezvous):
             self.serve(number)
         for host in self.network.hosts:
-            if any(self.network.meet(host.name, other.name) for other in self.network.hosts):
+            if any(self._need_agents(host, other) for other in self.network.hosts if other is not host):
                 self.attend(host.name)
+
+    def _need_agents(self, one: Host, other: Host) -> bool:
+        """Say whether the tunnel of two hosts comes up only with agents: they have to meet, or to knock."""
+        knocks = any(host.knock is not None for host in (one, other))
+        return knocks or self.network.meet(one.name, other.name)
 
     def serve(self, number: int) -> None:
         """Start a server."""

@@ -185,6 +185,22 @@ class CameFrom:
     places: SetRef
 
 
+@dataclass(frozen=True, slots=True)
+class Unknocked:
+    """`ip|ip6 saddr != @set`: a live set of addresses that knocked. Implies the family."""
+
+    family: Family
+    knocked: SetRef
+
+
+@dataclass(frozen=True, slots=True)
+class HopsLeft:
+    """`ip ttl`, `ip6 hoplimit`: how many hops the packet may still take. Implies the family."""
+
+    family: Family
+    count: int
+
+
 Match = (
     IfName
     | Addr
@@ -203,6 +219,8 @@ Match = (
     | CtMark
     | FibType
     | CameFrom
+    | Unknocked
+    | HopsLeft
 )
 
 # --- statements ------------------------------------------------------------------------------------------
@@ -229,6 +247,7 @@ class RejectWith(StrEnum):
     ADMIN = "icmpx admin-prohibited"
     NO_ROUTE = "icmpx no-route"
     RESET = "tcp reset"
+    PORT = "icmpx port-unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +383,14 @@ class Learn:
     family: Family
 
 
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """`update @set { ip|ip6 saddr }`: the packet's source is put into a set of points, for its time from now on."""
+
+    set: SetRef
+    family: Family
+
+
 Statement = (
     Counter
     | Accept
@@ -384,6 +411,7 @@ Statement = (
     | DnatMap
     | Masquerade
     | Learn
+    | Admit
 )
 
 # --- chains and tables -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from warren.model.diagnostic import Where
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey
+from warren.model.knock import Knock
 from warren.model.lan_words import Dhcp, Vlan, Wifi
 from warren.model.mapped import MappedPrefix
 from warren.model.prefix import FAMILIES, Interface, Prefix
@@ -82,7 +83,8 @@ class Host:
     `port` is the listening port of the shared device when written out. `mtu` overrides the computed MTU of
     every tunnel device. `psk` maps a peer's name to the path of the file that holds the preshared key.
     `firewall` is the owner's consent to a rule at that tool's hook. `reflect` names what is repeated from each of its
-    LANs to the others (`mdns`). `port_mapping`: its agent may ask the router for a port.
+    LANs to the others (`mdns`). With `knock` its WireGuard ports answer only addresses that knocked. `port_mapping`:
+    its agent may ask the router for a port.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Host:
     private_key: str = "/etc/warren/private.key"
     firewall: str | None = None
     reflect: tuple[str, ...] = ()
+    knock: Knock | None = None
     port_mapping: bool = True
     at: Where | None = None
 

@@ -15,6 +15,7 @@ from warren.model.choice import Choice
 from warren.model.endpoint import Endpoint
 from warren.model.firewall import Table
 from warren.model.key import PublicKey, SecretRef
+from warren.model.knock import Knock
 from warren.model.named_set import NameSets
 from warren.model.prefix import Address, Family, Interface, Prefix
 
@@ -284,7 +285,8 @@ class HostState:
     the rest, and are not compared. Nor are
     `choices`, which say what of the rest is the agent's.
     `rendezvous` are the servers at which the agent finds peers that have no endpoint: nothing of the
-    kernel's, and there for `walk` to know.
+    kernel's, and there for `walk` to know. So are `knock`, by which the agent opens WireGuard's ports to others, and
+    `knocks`, the names of peers at which it knocks.
     """
 
     host: str
@@ -306,6 +308,8 @@ class HostState:
     choices: tuple[Choice, ...] = ()
     lan_links: tuple[LanLink, ...] = ()
     rendezvous: tuple[Endpoint, ...] = ()
+    knock: Knock | None = None
+    knocks: tuple[str, ...] = ()
 
     def interface(self, name: str) -> WgInterface:
         """Find one of our devices; KeyError if it is not ours."""

@@ -12,6 +12,7 @@ from warren.core.codes import (
     dns,
     failover,
     hosts,
+    knock,
     lans,
     maps,
     names,
@@ -56,6 +57,7 @@ GROUPS: tuple[tuple[str | tuple[str, ...], str], ...] = (
     (_codes(225, 229), "Several exits"),
     (_codes(205, 219), "Services on LANs"),
     ("W23", "Rendezvous servers"),
+    ("W24", "Port knocking"),
     (_codes(255, 259), "Ports that routers open"),
 )
 
@@ -78,6 +80,7 @@ CODES: dict[str, Code] = dict(
                 failover,
                 lans,
                 rendezvous,
+                knock,
             )
             for row in part.CODES.items()
         ),

@@ -12,6 +12,7 @@ from warren.core.compile.firewall.names import lay_names
 from warren.core.compile.flows import flows_to_forget
 from warren.core.compile.forgetting import lay_forgetting
 from warren.core.compile.here import Here
+from warren.core.compile.knock import knocks
 from warren.core.compile.lan_links import lay_lan_addresses, lay_lan_links
 from warren.core.compile.lan_services import lay_lan_services, own_resolver
 from warren.core.compile.ledger import ledger_needs, sequential_ledger
@@ -54,4 +55,6 @@ def compile_in(fabric: Fabric, name: str, surroundings: Surroundings) -> HostSta
         choices=lay_choices(here),
         lan_links=lay_lan_links(here),
         rendezvous=servers(here),
+        knock=here.host.knock if here.devices else None,
+        knocks=knocks(here),
     )

@@ -10,6 +10,7 @@ packets is said before apply, in the words of the tool that does it, and so is w
 from __future__ import annotations
 
 from warren.core.obstacles.firewalls import foreign_chains
+from warren.core.obstacles.knock import knocks
 from warren.core.obstacles.machine import backend, devices, ipv6, names, networkd, programs, reverse_path, settings
 from warren.core.obstacles.published import taken
 from warren.core.obstacles.routing import foreign_routes, foreign_rules, hidden_routes, yielded_prefixes
@@ -35,5 +36,6 @@ def find_obstacles(state: HostState, surroundings: Surroundings) -> tuple[Obstac
         *ipv6(state, surroundings),
         *networkd(surroundings),
         *taken(state, surroundings),
+        *knocks(state),
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda obstacle: not obstacle.blocks))

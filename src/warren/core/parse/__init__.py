@@ -17,6 +17,7 @@ from warren.core.parse.devices import DEVICE_KEYS, devices
 from warren.core.parse.dns import DNS_KEYS
 from warren.core.parse.expects import EXPECT_KEYS, RESOLVES_KEYS, WHEN_KEYS, expects
 from warren.core.parse.hosts import HOST_KEYS, hosts
+from warren.core.parse.knock import KNOCK_KEYS
 from warren.core.parse.lab import LAB_KEYS, LINK_KEYS, NAT_KEYS, lab
 from warren.core.parse.lans import DHCP_KEYS, LAN_KEYS, VLAN_KEYS
 from warren.core.parse.lists import LIST_KEYS, LISTS
@@ -63,6 +64,7 @@ NETWORK_KEYS: dict[str, Key[Any]] = {
 SECTIONS: dict[str, dict[str, Key[Any]]] = {
     "network": NETWORK_KEYS,
     "host": HOST_KEYS,
+    "knock": KNOCK_KEYS,
     "lan": LAN_KEYS,
     "dhcp": DHCP_KEYS,
     "wifi": WIFI_KEYS,

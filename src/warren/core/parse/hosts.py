@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from warren.core.parse.endpoints import endpoint
+from warren.core.parse.knock import knock
 from warren.core.parse.lans import lans
 from warren.core.parse.names import check_name, device, secret_path
 from warren.core.parse.reading import (
@@ -82,6 +83,7 @@ HOST_KEYS: dict[str, Key[Any]] = {
     "private_key": Key(secret_path),
     "firewall": Key(word(FIREWALLS)),
     "reflect": Key(each(word(REFLECTED), single=True)),
+    "knock": Key(knock),
     "port_mapping": Key(flag),
 }
 
@@ -121,6 +123,7 @@ def _host(key: Scalar, node: Node, reading: Reading) -> Host:
         private_key=values.get("private_key", "/etc/warren/private.key"),
         firewall=values.get("firewall"),
         reflect=tuple(dict.fromkeys(values.get("reflect", ()))),
+        knock=values.get("knock"),
         port_mapping=values.get("port_mapping", True),
         at=key.where,
     )

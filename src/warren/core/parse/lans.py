@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from warren.core.parse.addresses import lan_address, looks_numeric, map_prefix, parse_address
+from warren.core.parse.durations import duration
 from warren.core.parse.names import check_device, device
 from warren.core.parse.reading import (
     Key,
@@ -32,8 +33,7 @@ LEASE_LEAST, LEASE_MOST = 120, 30 * 86400  # seconds; dnsmasq gives none for les
 MOST_STATIC = 1000
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
-_TIME = re.compile(r"([0-9]{1,7})([smhd]?)")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_lease = duration((LEASE_LEAST, LEASE_MOST), "from 2 minutes to 30 days", "Leave it out for 12 hours.", "W211")
 
 _map_prefixes: Reader[tuple[Prefix, ...]] = each(map_prefix, single=True)
 
@@ -63,20 +63,6 @@ def _range(node: Node, what: str, reading: Reading) -> tuple[Address, Address] |
         reading.note("W210", node.where, says, "Write for instance `192.168.1.100-192.168.1.199`.")
         return None
     return first, last
-
-
-def _lease(node: Node, what: str, reading: Reading) -> int | None:
-    """Read for how long an address is given: seconds, or a number with its unit."""
-    text = scalar(node, what, reading, "12h")
-    if text is None:
-        return None
-    matched = _TIME.fullmatch(text.text)
-    seconds = int(matched[1]) * _UNITS[matched[2]] if matched else 0
-    if not LEASE_LEAST <= seconds <= LEASE_MOST:
-        says = f"{what} cannot be {show(text.text)}: from 2 minutes to 30 days, in seconds or as `30m`, `12h`, `7d`."
-        reading.note("W211", node.where, says, "Leave it out for 12 hours.")
-        return None
-    return seconds
 
 
 def _static(node: Node, what: str, reading: Reading) -> tuple[Static, ...] | None:

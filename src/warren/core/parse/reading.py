@@ -28,9 +28,6 @@ MAX_FINDINGS = 1000
 PATIENCE = 50_000  # names that one run compares with misspelt ones: guesses cost time
 SHOWN = 44  # characters of a text from the file that a message repeats
 
-# Words of the language of network files that this version does not have (issue: refused, never ignored).
-LATER = frozenset(("knock",))
-
 
 @dataclass
 class KnownHost:
@@ -261,10 +258,7 @@ def entry(
 
 
 def unknown_key(key: Scalar, what: str, reading: Reading, keys: Mapping[str, Key[Any]]) -> None:
-    """Note a key that is not in the table: a word of a later version, or a mistake."""
-    if key.text in LATER:
-        later(key.where, f"`{key.text}`", reading)
-        return
+    """Note a key that is not in the table."""
     says = f"{what} has no key {show(key.text)}."
     known = f"The keys here are {', '.join(f'`{name}`' for name in keys)}."
     reading.note("W010", key.where, says, reading.nearest(key.text, keys) or known)

@@ -17,6 +17,7 @@ from warren.core.render.nft_words import join_ports, port_span
 from warren.model.firewall import (
     Accept,
     Addr,
+    Admit,
     CameFrom,
     Chain,
     Counter,
@@ -34,6 +35,7 @@ from warren.model.firewall import (
     EtherSource,
     FibType,
     Goto,
+    HopsLeft,
     Icmp6Type,
     IfName,
     Jump,
@@ -57,6 +59,7 @@ from warren.model.firewall import (
     Table,
     TcpOpens,
     TcpSyn,
+    Unknocked,
 )
 from warren.model.prefix import Family, Prefix, aggregate, covers
 
@@ -71,6 +74,8 @@ _REJECT = {
     (RejectWith.ADMIN, Family.IPV6): "icmp6-adm-prohibited",
     (RejectWith.NO_ROUTE, Family.IPV4): "icmp-net-unreachable",
     (RejectWith.NO_ROUTE, Family.IPV6): "icmp6-no-route",
+    (RejectWith.PORT, Family.IPV4): "icmp-port-unreachable",
+    (RejectWith.PORT, Family.IPV6): "icmp6-port-unreachable",
 }
 # RFC 4443, 4861, 2710, 3810; nft's names.
 _ICMP6 = {
@@ -185,6 +190,8 @@ class Words:
                 return _oneof((f"{flag} {prefix}" for prefix in self.prefixes(match)), match.negate)
             case CameFrom():
                 return Condition(())  # a live set, which nobody feeds where there is no agent
+            case Unknocked() | HopsLeft():
+                raise ValueError("iptables does not remember who knocked")
             case EtherSource():
                 return _oneof(f"-m mac --mac-source {mac}" for mac in match.macs)
             case NfProto():
@@ -288,7 +295,7 @@ class Words:
                 for one in statement.entries if statement.family is self.family else ():
                     ports = Clause((f"--dport {_span(one.first, one.last)}",), statement.proto)
                     yield Action(_nat(Dnat(one.to, one.port)), ports)
-            case Learn():
+            case Learn() | Admit():
                 raise ValueError(f"iptables cannot put addresses into {statement.set.name}")
             case _:
                 assert_never(statement)

@@ -12,6 +12,7 @@ from functools import singledispatch
 from warren.model.firewall import (
     Accept,
     Addr,
+    Admit,
     CameFrom,
     Counter,
     CtDirection,
@@ -28,6 +29,7 @@ from warren.model.firewall import (
     EtherSource,
     FibType,
     Goto,
+    HopsLeft,
     Icmp6Type,
     IfName,
     Jump,
@@ -52,6 +54,7 @@ from warren.model.firewall import (
     Statement,
     TcpOpens,
     TcpSyn,
+    Unknocked,
 )
 from warren.model.prefix import Prefix, aggregate
 
@@ -157,6 +160,20 @@ def _(match: CameFrom, family: str = "inet") -> str | None:
     if _TABLE_FAMILY.get(family, match.family) != match.family:
         return None
     return f"{'ip' if match.family == 4 else 'ip6'} saddr . udp sport @{match.places.name}"
+
+
+@match_text.register
+def _(match: Unknocked, family: str = "inet") -> str | None:
+    if _TABLE_FAMILY.get(family, match.family) != match.family:
+        return None
+    return f"{'ip' if match.family == 4 else 'ip6'} saddr != @{match.knocked.name}"
+
+
+@match_text.register
+def _(match: HopsLeft, family: str = "inet") -> str | None:
+    if _TABLE_FAMILY.get(family, match.family) != match.family:
+        return None
+    return f"{'ip ttl' if match.family == 4 else 'ip6 hoplimit'} {match.count}"
 
 
 @match_text.register
@@ -275,6 +292,8 @@ _REJECT = {
     (RejectWith.ADMIN, "ip6"): "icmpv6 admin-prohibited",
     (RejectWith.NO_ROUTE, "ip"): "icmp net-unreachable",
     (RejectWith.NO_ROUTE, "ip6"): "icmpv6 no-route",
+    (RejectWith.PORT, "ip"): "icmp port-unreachable",
+    (RejectWith.PORT, "ip6"): "icmpv6 port-unreachable",
 }
 
 
@@ -300,6 +319,8 @@ def statement_text(statement: Statement, family: str = "inet") -> str:
             return f"ct mark & {_mark(statement.mask)} vmap {{ {arms} }}"
         case Learn():
             return f"add @{statement.set.name} {{ {'ip' if statement.family == 4 else 'ip6'} daddr }}"
+        case Admit():
+            return f"update @{statement.set.name} {{ {'ip' if statement.family == 4 else 'ip6'} saddr }}"
         case Snat():
             return f"snat {_nat_family(statement.to.version, family)}to {statement.to}"
         case Dnat():

@@ -7,6 +7,7 @@ reverse-path filter, no foreign rules, a ledger that is this network's alone, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from warren.core.compile import compile_device, compile_host
 from warren.core.compile.publishes import published_at
@@ -31,7 +32,13 @@ def state_of(network: Network, lock: Lock, name: str) -> HostState:
         return compile_device(network, lock, name, Surroundings(stated=True))
     if name not in network.by_name:
         raise KeyError(name)
-    return compile_host(network, lock, name, Surroundings(stated=True, listeners=_listeners(network, name)))
+    surroundings = Surroundings(stated=True, listeners=_listeners(network, name))
+    knock = network.by_name[name].knock
+    if knock is None or knock.traceroute is not None:
+        return compile_host(network, lock, name, surroundings)
+    # Without an agent nobody hears a knock, and a closed port would stay closed: it is left open, and that is said.
+    hosts = tuple(replace(host, knock=None) if host.name == name else host for host in network.hosts)
+    return replace(compile_host(replace(network, hosts=hosts), lock, name, surroundings), knock=knock)
 
 
 def _listeners(network: Network, name: str) -> tuple[Listener, ...]:

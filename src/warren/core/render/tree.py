@@ -20,6 +20,8 @@ PARTS = {  # of a state, as people would call them
     "choices": "agent that chooses among several exits",
     "dns": "resolvers",
     "forget": "end of flows that began before",
+    "knock": "agent that hears knocks (by traceroute's the port opens, if the file has it; else it is always open)",
+    "knocks": "agent that knocks at peers",
     "lan_addresses": "addresses on LANs",
     "lan_links": "devices of LANs that are VLANs or bridges",
     "rendezvous": "agent that finds peers which nobody can dial",

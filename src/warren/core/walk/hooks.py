@@ -133,6 +133,8 @@ class Ruleset:
                 return _masquerade(did("masquerade"))
             case fw.Learn():  # for later packets: what a set holds is given to the walk
                 return _tell(did("is known by its name, and remembered"), None)
+            case fw.Admit():
+                return _tell(did("lets its source in, for some time"), None)
 
     def _jump(self, target: str) -> Deed:
         def jump(packet: Packet, steps: list[Step], nat: Nat) -> Verdict | None:

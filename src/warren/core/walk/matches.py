@@ -65,6 +65,10 @@ class Matcher:
                 return lambda packet: packet.flow is not None and (packet.flow.mark & mask == value) is not negate
             case fw.CameFrom():
                 return lambda packet: False  # what is in a live set only its owner knows; at first nothing
+            case fw.Unknocked(family):
+                return lambda packet: packet.family is family and not packet.knocked
+            case fw.HopsLeft(family, count):
+                return lambda packet: packet.family is family and packet.ttl == count
             case fw.FibType(field, type_, negate):
                 return lambda packet: (_address_type(packet, field) == type_) is not negate
 

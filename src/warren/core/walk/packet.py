@@ -34,6 +34,7 @@ class Packet:
 
     For ICMP echoes the identifier stands in `sport` of a request and in `dport` of a reply, so that a tuple
     and its inverse work as they do for ports. `fresh` is False once conntrack has seen the other direction.
+    `knocked` says that its sender knocks at whom it sends to.
     """
 
     family: Family
@@ -54,6 +55,7 @@ class Packet:
     replying: bool = False
     carries: int = 1 << 16  # the smallest MTU met so far
     fib: Fib | None = None  # of the host it is at
+    knocked: bool = False
 
     def header(self) -> Header:
         """Give what a trace keeps of it."""

@@ -200,6 +200,7 @@ class Tunnels:
             HANDSHAKE,
             device.wireguard.fwmark,
             caller.df,
+            knocked=called.name in caller.state.knocks,
         )
         if address is None:
             nowhere = Course(packet, OnHost(caller.name))

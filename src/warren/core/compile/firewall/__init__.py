@@ -31,6 +31,7 @@ from warren.core.compile.firewall.names import name_sets
 from warren.core.compile.firewall.publish import publish_chains
 from warren.core.compile.firewall.sets import named_sets
 from warren.core.compile.here import Here
+from warren.core.compile.knock import knocked_sets
 from warren.model.firewall import Table
 
 
@@ -50,4 +51,5 @@ def lay_firewall(here: Here, name: str) -> Table:
             if chain.rules
         ),
     )
-    return Table(name=name, sets=sets + country_sets(here) + name_sets(here) + direct_sets(here), chains=chains)
+    fed = country_sets(here) + name_sets(here) + direct_sets(here) + knocked_sets(here)
+    return Table(name=name, sets=sets + fed, chains=chains)

@@ -33,6 +33,7 @@ from warren.core.compile.firewall.sets import (
     to,
 )
 from warren.core.compile.here import Here
+from warren.core.compile.knock import close, hear_traceroute, wireguard_ports
 from warren.core.compile.ledger import mac_mark
 from warren.core.compile.meeting import refuse_left
 from warren.core.compile.portals import identity
@@ -96,10 +97,10 @@ def ingress_chains(here: Here) -> Iterator[Chain]:
 
 def _prerouting(here: Here) -> Iterator[NftRule]:
     uplink = here.host.uplink
-    ports = tuple(sorted({device.port for device in here.locked.devices if device.name in here.devices}))
     yield from refuse_left(here)
+    yield from hear_traceroute(here, CAME_ELSEWHERE)
     yield rule(
-        Port("udp", "dport", ports),
+        Port("udp", "dport", wireguard_ports(here)),
         CAME_ELSEWHERE,
         FibType("daddr", "local"),
         SetMark(MARK_MASK, OUTER_MARK),
@@ -253,6 +254,7 @@ def _mapped(here: Here) -> Iterator[NftRule]:
 
 def _input(here: Here) -> Iterator[NftRule]:
     """Keep tunnel addresses from being reached by the uplink or a device that is not of the network."""
+    yield from close(here, CAME_ELSEWHERE)
     yield from judge_guests(here, "devices_in")
     yield from answers_to_exempted(here)
     inside = (*(lan.name for lan in here.host.lans if lan.name != here.host.uplink), "lo")
