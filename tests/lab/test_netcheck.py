@@ -60,16 +60,15 @@ lab:
 PATIENCE = 30.0
 
 
-def command(lab: Lab, host: str, *words: str, by: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def command(lab: Lab, host: str, *words: str, by: tuple[str, ...] = (), terminal: int = 0) -> subprocess.Popen[str]:
     env = {**os.environ, "WARREN_STATE_DIR": str(memory(host)), "NO_COLOR": "1"}
     argv = (*by, sys.executable, "-m", "warren", *words)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return lab.spaces.start(host_space(host), argv, env=env, **pipes)
+    return lab.spaces.start(host_space(host), argv, env=env, stdout=subprocess.PIPE, stderr=terminal or subprocess.PIPE)
 
 
 def printed(started: subprocess.Popen[str]) -> tuple[int, str]:
     out, complaint = started.communicate(timeout=PATIENCE)
-    assert "bug" not in complaint, complaint
+    assert "bug" not in (complaint or ""), complaint
     return started.returncode, out
 
 
@@ -116,8 +115,10 @@ def story() -> dict[str, Any]:
     asked["one server"] = command(lab, "a", "netcheck", "--json", servers[0], by=("setpriv", "--bounding-set", "-all"))
     file = Path("/run/netcheck.yaml")
     file.write_text(keyed(lab))
-    asked["of a file"] = command(lab, "a", "netcheck", str(file))
+    ours, theirs = os.openpty()
+    asked["of a file"] = command(lab, "a", "netcheck", str(file), terminal=theirs)
     found["netcheck"] = {name: printed(started) for name, started in asked.items()}
+    found["while it waits"] = os.read(ours, 1000).decode()
     found["outside"] = {name: str(nat.attachment.addresses[0].ip) for name, nat in lab.world.nat_by_name.items()}
 
     wanted = {"b": State.DIRECT, "c": State.RELAYED}
@@ -218,7 +219,8 @@ def test_routers_say_by_what_they_open_ports(told: dict[str, Any]) -> None:
 
 def test_people_are_told_by_a_file(told: dict[str, Any]) -> None:
     status, text = told["netcheck"]["of a file"]
-    assert status == 0
+    assert status == 0 and told["while it waits"].startswith("\rasking, for 1 s")
+    assert told["while it waits"].endswith("\r\x1b[K"), "and nothing of that stays"
     assert f"and sees {told['outside']['home']}:" in text
     assert "a NAT that shows everybody the same port" in text and "IPv6\n  no way out" in text
     assert ": opens no ports (PCP, NAT-PMP, UPnP)" in text
