@@ -39,11 +39,14 @@ hosts:
   b: {key: OdwugTu0X/Bjo3bjFrEM0K3dcwZVXKDdKJAZTTeWAVI=, uplink: eth0}
   c: {key: ARiJoJiMy+1/SIh4xiwCBYfeI+u7rpulbdZ/2fQy+Ag=, uplink: eth0}
   d: {key: dAdEvSmsHi4crePLWSvTh0WkiRIi1BNDiF1nOAYZvQQ=, uplink: eth0}
-  e: {key: xvhDcsD9Mdh9sTmSXqZiXnj2Mk4N2IFWRl2V5wdgb2I=, uplink: eth0}
+  e: {key: xvhDcsD9Mdh9sTmSXqZiXnj2Mk4N2IFWRl2V5wdgb2I=, uplink: eth0, lans: {lan0: {address: 192.168.5.1/24}}}
+delegate:
+  - {prefix: "2001:db8:77:100::/60", from: b, to: e, lans: [lan0]}
 portals:
   - {from: e, exit: b, family: ipv4}
 expect:
   - {from: e, to: 1.1.1.1, exit: b, path: [e, b]}
+  - {from: e.lan0, to: "2001:db8:ffff::80", exit: b, source: kept, path: [e, b]}
   - {from: d, to: 1.1.1.1, exit: d}
 lab:
   nats:
@@ -52,7 +55,7 @@ lab:
     hard: {mapping: address-and-port-dependent, filtering: address-and-port-dependent, ports: random}
     cafe: {mapping: endpoint-independent, filtering: address-and-port-dependent}
   place: {a: one, b: two, c: hard, d: cafe, e: cafe}
-  links: {a: {ipv6: false}, b: {ipv6: false}, c: {ipv6: false}, d: {ipv6: false}, e: {ipv6: false}}
+  links: {a: {ipv6: false}, c: {ipv6: false}, d: {ipv6: false}, e: {ipv6: false}}
 """
 # Sends so many packets a second to a peer, and writes down each that comes: when, and after how long.
 TALKS = """
@@ -284,10 +287,10 @@ def test_who_is_behind_the_same_nat_uses_the_lan(told: dict[str, object]) -> Non
     assert at == f"{own}:51820"
 
 
-def test_a_portal_leaves_by_a_peer_that_nobody_can_dial(told: dict[str, object]) -> None:
+def test_a_portal_and_a_delegated_prefix_join_hosts_that_nobody_can_dial(told: dict[str, object]) -> None:
     """Its tunnel has a port of its own, is found from there, goes direct, and has left the relay there alone."""
     at, own, ports = told["at"]  # type: ignore[misc]
-    assert told["portal"] == ["", ""]
+    assert told["portal"] == ["", "", ""]
     assert at == own and ports == ["51820", "51821"]
     by_port: dict[int, list[str]] = told["refused"]  # type: ignore[assignment]
     assert by_port[51821] and not set(by_port[51821]) & set(by_port[51820])
