@@ -127,6 +127,24 @@ def test_packets_may_be_lost(seed: int) -> None:
     assert found.filtering is Filtering.LOOSE
 
 
+def test_a_server_that_lies_has_nothing_sent_to_everybody() -> None:
+    """It is told where this host is seen; eight small packets go there, and none to a whole network."""
+    machine = Check([(PLACE, KEY.public)], [HERE, HERE], Random(1).randbytes, 0.0)
+    answers, nowhere = Answers(KEY, lambda size: b"n" * size), Address.of("255.255.255.255", 9)
+    now, sent = 0.0, set()
+    while not machine.over and now < 20:
+        for by, data, to in machine.to_send(now):
+            sent.add(to)
+            ask = packet.parse(data)
+            assert isinstance(ask, Ask)
+            if not ask.elsewhere:
+                told = answers.answer(ask, nowhere, now)
+                assert isinstance(told, Told)
+                machine.receive(by, packet.write(told), PLACE, now)
+        now = max(now + 0.01, min(machine.next_timer(), now + 1))
+    assert machine.over and sent == {PLACE} and machine.found().hairpin is Hairpin.UNKNOWN
+
+
 # --- what a server answers ----------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from warren.proto import packet
-from warren.proto.address import Address
+from warren.proto.address import Address, may_be_probed
 from warren.proto.asking import Where, question, read
 from warren.proto.door import Draw
 from warren.proto.noise import NoiseError
@@ -192,8 +192,9 @@ class Check:
                 self._first = asked.server
                 self._outside[0] = where.observed
                 self._questions += [_Question(0, asked.server, now, where.proof), _Question(1, asked.server, now)]
-        if len(self._outside) == 2 and self._tokens is None and self._outside[0].ip != self._own[0].ip:
-            self._tokens = now
+        translated = len(self._outside) == 2 and self._outside[0].ip != self._own[0].ip
+        if translated and self._tokens is None and all(map(may_be_probed, self._outside.values())):
+            self._tokens = now  # few and small, wherever a server says that is
 
     def _filtering(self) -> Filtering:
         if self._loose:
