@@ -14,7 +14,20 @@ from dataclasses import asdict
 from bench.row import Row
 
 # In the order of the table. Each module has `rows()`, which yields Row values.
-MODULES = ("startup", "compile", "verify", "up_down", "lab", "publish", "geo", "dns", "failover", "meeting", "fuzz")
+MODULES = (
+    "startup",
+    "compile",
+    "verify",
+    "up_down",
+    "lab",
+    "publish",
+    "geo",
+    "dns",
+    "failover",
+    "meeting",
+    "fuzz",
+    "natpunch",
+)
 
 
 def main(names: list[str]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -181,6 +183,35 @@ def test_only_the_keys_of_a_file_are_served(tmp_path: Path) -> None:
         settings_of("12345", str(tmp_path / "key"), str(allowed))
     with pytest.raises(HostError, match="cannot read the keys"):
         settings_of("12345", str(tmp_path / "key"), str(tmp_path / "nowhere"))
+
+
+def test_beside_our_own_server_members_of_the_file_are_served(tmp_path: Path) -> None:
+    """One process, one key, two ports; and a client that the file does not name gets no answer."""
+    own, port = free_port(), free_port()
+    keys = {name: encode_key(pair.public) for name, pair in (("a", A), ("b", B), ("server", SERVER))}
+    (tmp_path / "key").write_text(encode_key(SERVER.private))
+    (tmp_path / "mesh.yaml").write_text(f"""
+network: mesh
+overlay: [10.78.0.0/24]
+rendezvous: [{{address: "198.51.100.1:{own}", key: {keys["server"]}}}]
+hosts: {{a: {{key: {keys["a"]}, uplink: eth0}}, b: {{key: {keys["b"]}, uplink: eth0}}}}
+""")
+    words = ("rendezvous", "mesh.yaml", "--key", "key", "--natpunch", f"{LOOPBACK}:{port}", "--json")
+    program = Path(sys.executable).with_name("warren")
+    with subprocess.Popen((program, *words), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        told = [json.loads(served.stdout.readline()) for _ in range(2)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as by:
+            stranger = original.Client(b"s" * 32, KeyPair.of(b"s" * 32).public, SERVER.public)
+            by.sendto(stranger.init(7, time.time_ns()), (LOOPBACK, port))
+            client = original.Client(A.private, A.public, SERVER.public)
+            client.answered(asks(by, (LOOPBACK, port), client.init(7, time.time_ns())))  # the stranger's would panic
+            assert client.replied(asks(by, (LOOPBACK, port), client.request(B.public))) is None
+        came = json.loads(served.stdout.readline())
+        served.terminate()
+        assert served.wait(20) == 0
+    assert [event["event"] for event in told] == ["serving", "serving"] and "2 keys" in told[1]["says"]
+    assert (came["event"], came["hosts"]) == ("came", ["a"])
 
 
 def test_the_command_line_of_a_server(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ class Server:
         links: Mapping[bytes, Container[bytes]] | None = None,
         most: int = MOST,
     ) -> None:
+        self.public = static.public
         self._static, self._draw, self._links, self._most = static, draw, links, most
         self._sources = Sources(HELLOS, HELLO_RATE, SOURCES)
         self._shakes = Bucket(SHAKES, SHAKE_RATE, 0.0)
