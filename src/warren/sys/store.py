@@ -7,6 +7,7 @@
     endpoints.json           where the names of endpoints led when they were last found (endpoints.py)
     install.json             what `warren install` made of this host's files (install.py)
     boot/guard.sh            what a boot puts up before there is any network (boot_guard.py)
+    punch.json               the time of `warren punch`'s last greeting, which must never go back (daemon/wish.py)
     confirm.log              what the guard of an unconfirmed apply said
 
 What does not outlive a boot is in /run/warren, or in run/ of another directory:
