@@ -6,7 +6,7 @@ Times are seconds; `at` is since 1970. Addresses are what was seen on the wire, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.agent import Agent
@@ -79,10 +79,6 @@ class Known:
     nat: tuple[KnownNat, ...] = ()
     peers: tuple[KnownPeer, ...] = ()
 
-    def says_the_same(self, other: Known | None) -> bool:
-        """Say whether nothing but the time is different."""
-        return other is not None and replace(other, at=self.at) == self
-
 
 def known_of(agent: Agent, names: Mapping[bytes, tuple[str, str]], port: int, at: float) -> Known:
     """Gather what an agent knows; `names` gives for each peer its key in base64 and its name, `port` is WireGuard's."""
@@ -100,6 +96,12 @@ def known_of(agent: Agent, names: Mapping[bytes, tuple[str, str]], port: int, at
             nat.append(KnownNat(version, shown(seen, own, port), observed))
     peers = tuple(_peer(path, *names[peer]) for peer, path in agent.paths.items() if peer in names)
     return Known(at, servers, tuple(nat), peers)
+
+
+def gist(agent: Agent) -> object:
+    """Give what is at once of interest of all that: how peers are reached, and how servers see this host."""
+    paths = tuple((path.peer, path.use, path.state) for path in agent.paths.values())
+    return paths, tuple((visit.server, visit.up, visit.observed) for visit in agent.visits)
 
 
 def _peer(path: Path, key: str, name: str) -> KnownPeer:
