@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
+from warren.core.render.knock import unheard
 from warren.core.render.unsaid import Unsaid
 from warren.core.render.wg import placeholder
 from warren.model.key import PublicKey, SecretRef
@@ -20,8 +21,6 @@ PARTS = {  # of a state, as people would call them
     "choices": "agent that chooses among several exits",
     "dns": "resolvers",
     "forget": "end of flows that began before",
-    "knock": "agent that hears knocks (by traceroute's the port opens, if the file has it; else it is always open)",
-    "knocks": "agent that knocks at peers",
     "lan_addresses": "addresses on LANs",
     "lan_links": "devices of LANs that are VLANs or bridges",
     "rendezvous": "agent that finds peers which nobody can dial",
@@ -109,7 +108,8 @@ def unspoken(state: HostState, target: str, spoken: Iterable[str]) -> Iterator[U
 
     `spoken` are the names of the fields that the renderer takes care of, beside IDENTITY.
     """
-    known = {*IDENTITY, *spoken}
+    yield from unheard(state)
+    known = {*IDENTITY, *spoken, "knock", "knocks"}
     for field in fields(state):
         value = getattr(state, field.name)
         if field.name in known or not value or value == field.default:
