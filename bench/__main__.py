@@ -27,6 +27,7 @@ MODULES = (
     "meeting",
     "fuzz",
     "natpunch",
+    "relay",
 )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import stat
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from warren.core.parse import parse
 from warren.daemon import whereabouts
 from warren.daemon.carrier import Carrier
 from warren.daemon.kept import Kept, Memory, Sqlite
+from warren.daemon.lanes import lanes_of
 from warren.daemon.meeting import Left, Meeting, by_set, is_traffic, meetings_of
 from warren.daemon.metrics import serve
-from warren.daemon.rendezvous import Event, Server, Settings
+from warren.daemon.rendezvous import Event, Server
 from warren.daemon.served import links_of
+from warren.daemon.settings import Carried, Settings
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey, SecretRef, decode_key, encode_key
 from warren.model.lock import Lock
@@ -74,7 +77,7 @@ def test_places_are_sorted_into_the_sets_of_their_family() -> None:
 
 
 def lent(port: int = 30000) -> Lent:
-    return Lent((A, B), LOOPBACK, port, 7, b"s" * 32, 0.0)
+    return Lent((A, B), (LOOPBACK,), port, 7, b"s" * 32, 0.0)
 
 
 def test_what_is_kept_comes_back_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_a_store_that_cannot_be_is_said(tmp_path: Path) -> None:
 
 
 def test_a_lent_relay_is_taken_up_once_and_one_that_cannot_be_carried_is_not_lent_again() -> None:
-    lender = Lender(LOOPBACK, range(30000, 30004), lambda size: b"x" * size)
+    lender = Lender((LOOPBACK,), range(30000, 30004), lambda size: b"x" * size)
     assert lender.take_up(lent()) and not lender.take_up(lent())
     assert not lender.take_up(lent(40000))  # of another range
     lender.withdraw(lender.lent[0])
@@ -136,6 +139,19 @@ def test_an_address_of_another_machine_is_listened_at_everywhere() -> None:
         each.close()
 
 
+def test_who_carries_what_is_relayed_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warren.daemon.lanes.obstacle", lambda: "it may not")
+    settings = Settings(KeyPair.of(b"k" * 32), (Address(LOOPBACK, 51819),), {}, {}, range(30000, 30010))
+
+    def said(carried: Carried) -> str:
+        return lanes_of(replace(settings, carried=carried), lambda: (), print)[1]
+
+    assert said("process") == "this process, as asked for"
+    assert said("auto") == "this process, which is slower than the kernel, for it may not"
+    with pytest.raises(HostError, match="the kernel cannot carry what is relayed: it may not"):
+        said("kernel")
+
+
 def test_metrics_are_given_to_who_asks() -> None:
     key = KeyPair.of(b"k" * 32)
     links = by_one_port({A: frozenset((B,)), B: frozenset((A,))}) | {Member(A, B): frozenset((Member(B),))}
@@ -157,7 +173,7 @@ def test_metrics_are_given_to_who_asks() -> None:
 
     given, refused = asyncio.run(work())
     assert b"200 OK" in given and b"warren_rendezvous_members 2\n" in given
-    assert b"# TYPE warren_relay_bytes_total counter" in given
+    assert b"# TYPE warren_relay_bytes_total counter" in given and b"warren_relay_kernel_lanes 0\n" in given
     assert refused.startswith(b"HTTP/1.0 404")
 
 

@@ -23,7 +23,7 @@ from warren.daemon.natpunch import Natpunch
 from warren.daemon.natpunch_settings import Settings, settings_beside, settings_of
 from warren.daemon.punched import OPENS, Known, State, is_over, keepalive, next_state, should_send_to
 from warren.daemon.rendezvous import Event
-from warren.daemon.rendezvous import Settings as Ours
+from warren.daemon.settings import Settings as Ours
 from warren.daemon.wish import TIMES, Times, wish_of
 from warren.model.endpoint import Endpoint
 from warren.model.key import PublicKey, encode_key

@@ -374,7 +374,7 @@ def test_what_a_peer_or_a_server_says_may_still_be_nonsense() -> None:
         world.run(4.0)
         path.receive(sealed, source, world.internet.now)
         a.pump()
-    path.lend(Grant(b.key.public, place, 1, bytes(32), last), world.internet.now)
+    path.lend(Grant(b.key.public, place, 1, bytes(32), last), bytes(32), world.internet.now)
     sent = path.to_send(world.internet.now)
     world.run(120.0)
 
@@ -441,7 +441,7 @@ def test_a_relay_that_was_given_back_is_taken_again() -> None:
     first = path.relay
     assert first is not None
 
-    path._borrow(first.granted, world.internet.now)
+    path._borrow(first.granted, first.server, world.internet.now)
     a.pump()
 
     assert path.relay is not first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from random import Random
 
 import pytest
@@ -33,6 +34,7 @@ LINKS = by_one_port(
     }
 )
 PLACE = Address.of("203.0.113.1", 51819)
+PLACE_V6 = ip_address("2001:db8::1")
 
 
 def lan(number: int) -> tuple[Candidate, ...]:
@@ -44,7 +46,7 @@ class Wire:
 
     def __init__(self, seed: int = 1, lender: bool = False, links: Links = LINKS) -> None:
         self.random = Random(seed)
-        lent = Lender(PLACE.ip, range(40000, 40004), self.random.randbytes) if lender else None
+        lent = Lender((PLACE.ip, PLACE_V6), range(40000, 40004), self.random.randbytes) if lender else None
         self.make: Callable[[], Rendezvous] = lambda: Rendezvous(SERVER, links, self.random.randbytes, lent)
         self.server = self.make()
         self.now = 100.0
@@ -403,6 +405,29 @@ def test_a_pair_gets_one_relay_that_carries_for_it_alone() -> None:
     assert not isinstance(relay.receive(hello, elsewhere, ports[0]), Refusal)
 
 
+def test_hosts_of_different_families_meet_at_one_relay() -> None:
+    """Each is granted the address of the family in which it speaks to the server; ports and secret are one relay's."""
+    wire, relay = Wire(lender=True), Relay()
+    a, b = wire.host(A, 1), wire.host(B, 2)
+    six = Address.of("2001:db8:2::2", 51820)
+    wire.visits = {next(at for at, one in wire.visits.items() if one is a): a, six: b}
+    wire.run(1.0)
+    a.say(WantRelay(B.public))
+    wire.run(1.0)
+    ours, theirs = (next(one for one in reversed(wire.got[visit]) if isinstance(one, Grant)) for visit in (a, b))
+    assert (ours.relay.ip, theirs.relay.ip) == (PLACE.ip, PLACE_V6)
+    assert (ours.secret, {ours.relay.port, theirs.relay.port}) == (theirs.secret, {40000, 40001})
+
+    [lent] = [one.lent for one in wire.server.events() if isinstance(one, Opened)]
+    relay.open(lent)
+    four = Address.of("198.51.100.1", 7)
+    for got, who, at in ((ours, A, four), (theirs, B, six)):
+        hello = packet.write(grant.hello(got.grant, got.secret, who.public, 0))
+        assert not isinstance(relay.receive(hello, at, got.relay.port), Refusal)
+    assert relay.receive(b"\x04 over", four, ours.relay.port) == (b"\x04 over", six, theirs.relay.port)
+    assert {(way.source, way.target) for way in relay.joined()} == {(four, six), (six, four)}
+
+
 def test_relays_end_and_are_lent_again() -> None:
     wire = Wire(lender=True)
     a, _ = wire.host(A, 1), wire.host(B, 2)
@@ -418,7 +443,7 @@ def test_relays_end_and_are_lent_again() -> None:
 
 
 def test_no_more_relays_than_ports() -> None:
-    lender = Lender(PLACE.ip, range(40000, 40005), Random(1).randbytes)
+    lender = Lender((PLACE.ip,), range(40000, 40005), Random(1).randbytes)
     lent = [lender.lend(bytes([n]) * 32, bytes([n + 100]) * 32, 0)[0] for n in range(4)]
 
     assert [one.port for one in lent if one] == [40000, 40002] and lent[2:] == [None, None]

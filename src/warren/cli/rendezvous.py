@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from warren.cli.options import json_option
+
+if TYPE_CHECKING:
+    from warren.daemon.settings import Carried
 
 
 @click.command()
@@ -22,6 +27,12 @@ from warren.cli.options import json_option
     metavar="[ADDRESS:]PORT",
     help="Serve natpunch-go's clients there: those of FILE, or without FILE everybody.",
 )
+@click.option(
+    "--relay",
+    type=click.Choice(("auto", "kernel", "process")),
+    default="auto",
+    help="Who carries what is relayed (auto: the kernel with the capability CAP_NET_ADMIN, else this process).",
+)
 @click.option("--allow", metavar="FILE", help="With --natpunch and without FILE: serve these public keys, one a line.")
 @json_option
 def rendezvous(
@@ -30,13 +41,15 @@ def rendezvous(
     metrics: str | None,
     store: str,
     natpunch: str | None,
+    relay: Carried,
     allow: str | None,
     as_json: bool,
 ) -> None:
     """Serve the hosts of FILE that have no endpoint: tell each where the others are, and lend relays.
 
     Run it on a machine that everybody can reach, as an ordinary user: it needs the file, its own private key and its
-    UDP ports, and changes nothing. The lock file is not needed. Ends with SIGTERM; paths between hosts stay.
+    UDP ports, and changes nothing. With CAP_NET_ADMIN it has the kernel carry what is relayed, by a table of nft's that
+    goes when it ends. The lock file is not needed. Ends with SIGTERM; paths between hosts stay.
 
     With --natpunch it is natpunch-go's server too, and without FILE nothing else; its key is then that of --key.
     """
@@ -68,7 +81,7 @@ def rendezvous(
         asyncio.run(serve_alone(alone, address_of(metrics) if metrics else None))
         return
     network, _ = open_network(file, locked=False)
-    settings = settings_of(network, key, metrics)
+    settings = settings_of(network, key, metrics, relay)
     kept = Memory() if store == "memory" else Sqlite(store)
     beside = Natpunch(settings_beside(natpunch, settings, network), tell) if natpunch else None
     asyncio.run(Server(settings, kept, tell, beside).run())

@@ -163,7 +163,7 @@ class _Placing:
                 self.names[name] = (next(self.public), self._public_v6())
         for server in self.network.rendezvous:
             if not _literal(server.address.host) and server.address.host not in self.names:
-                self.names[server.address.host] = (next(self.public),)
+                self.names[server.address.host] = (next(self.public), self._public_v6())
         return World(hosts, tuple(self.nats.values()), clients, tuple(self.names.items()), devices)
 
     def _domains(self) -> Iterator[str]:

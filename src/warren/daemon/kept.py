@@ -80,11 +80,12 @@ def _row(one: Kept) -> tuple[object, ...]:
         for address, counter in one.known
         for part in (str(address.ip) if address else None, address.port if address else None, counter)
     ]
-    return (*lent.pair, str(lent.ip), lent.port, lent.grant.to_bytes(8), lent.secret, one.ends, *places)
+    return (*lent.pair, " ".join(map(str, lent.ips)), lent.port, lent.grant.to_bytes(8), lent.secret, one.ends, *places)
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:
-    first, other, ip, port, number, secret, ends, *places = row
+    first, other, ips, port, number, secret, ends, *places = row
     sides = (places[:3], places[3:])
     known = tuple((Address.of(at, at_port) if at else None, counter) for at, at_port, counter in sides)
-    return Kept(Lent((first, other), ip_address(ip), port, int.from_bytes(number), secret, 0.0), ends, known)
+    lent = Lent((first, other), tuple(map(ip_address, ips.split())), port, int.from_bytes(number), secret, 0.0)
+    return Kept(lent, ends, known)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from warren.daemon.rendezvous import Settings as Ours
 from warren.daemon.served import address_of
+from warren.daemon.settings import Settings as Ours
 from warren.model.key import SecretRef, decode_key
 from warren.model.network import Network
 from warren.proto.address import Address

@@ -2,9 +2,10 @@
 
     one UDP port ──► Rendezvous ──► answers, pushes          two ports of each pair ──► Carrier ──► the other port
                         └─ Opened, Closed ──────────────────────────────────────────────┘
+                                                                          Lanes ──► the kernel, where it may
 
-It needs no privilege and changes nothing of its machine. When it ends, what it has lent is kept; a server that is
-started anew carries on.
+It needs no privilege and changes nothing of its machine but, with CAP_NET_ADMIN, for a table of nft's that goes with
+it. When it ends, what it has lent is kept; a server that is started anew carries on.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from warren.daemon.asked import Asked
 from warren.daemon.carrier import Carrier
 from warren.daemon.kept import Memory
-from warren.daemon.metrics import Metric, as_text, serve
+from warren.daemon.lanes import Lanes, lanes_of
+from warren.daemon.metrics import as_text, serve
+from warren.daemon.settings import Settings
+from warren.daemon.tally import Tally, tally
 from warren.proto.address import Address
 from warren.proto.lend import Lender, Lent
-from warren.proto.member import ALL, Links, Member
-from warren.proto.noise import KeyPair
+from warren.proto.member import ALL, Member
 from warren.proto.rendezvous import Came, Closed, Left, Opened, Rendezvous
 from warren.sys import datagram
 from warren.sys.notify import ALIVE, READY, STOPPING, notify, status
@@ -36,18 +40,6 @@ if TYPE_CHECKING:
     from warren.daemon.natpunch import Natpunch
 
 KEEPS = 10.0  # seconds between two looks at what has to be kept
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a server is told: its key, where it is, whom it serves (names by key), and with whom each is linked."""
-
-    key: KeyPair = field(repr=False)
-    places: tuple[Address, ...]
-    names: Mapping[bytes, str]
-    links: Links
-    relay: range | None = None
-    metrics: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +59,12 @@ class Server:
         self, settings: Settings, store: Memory, tell: Callable[[Event], None], beside: Natpunch | None = None
     ) -> None:
         self._settings, self._store, self._tell, self._beside = settings, store, tell, beside
-        lender = Lender(settings.places[0].ip, settings.relay, os.urandom) if settings.relay else None
+        lender = Lender(_one_of_each(settings.places), settings.relay, os.urandom) if settings.relay else None
         self._lender = lender
         self._machine = Rendezvous(settings.key, settings.links, os.urandom, lender)
         self._asked = Asked(settings.key, os.urandom)
-        self._carrier = Carrier(lambda says: tell(Event("trouble", (), "", says)))
+        self._carrier = Carrier(self._say_trouble, self._stir)
+        self._lanes: Lanes | None = None
         self._sockets: list[socket.socket] = []
         self._here: set[Member] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -84,12 +77,17 @@ class Server:
             loop.add_signal_handler(number, ended.set)
         where, metrics = self._settings.places[0], self._settings.metrics
         self._sockets = datagram.bind_here(tuple(place.ip for place in self._settings.places), where.port)
+        keeping: asyncio.Task[None] | None = None
         gives = await serve(str(metrics.ip), metrics.port, self.metrics) if metrics else None
         try:
             for each in self._sockets:
                 loop.add_reader(each, self._read, each)
+            relays = ""
+            if self._settings.relay:
+                self._lanes, who = lanes_of(self._settings, self._carrier.ways, self._say_trouble)
+                relays = f", lending relays at ports {self._relays()}, carried by {who}"
+            keeping = asyncio.create_task(self._lanes.run()) if self._lanes is not None else None
             self._take_up()
-            relays = f", lending relays at ports {self._relays()}" if self._settings.relay else ""
             says = f"serving {self._hosts(self._settings.links)} hosts at {where}{relays}"
             self._say("serving", (), str(where), says)
             if self._beside is not None:
@@ -100,11 +98,16 @@ class Server:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), KEEPS)
                 self._keep()
+                if keeping is not None and keeping.done():
+                    keeping.result()
                 notify(ALIVE)
         finally:
             notify(STOPPING)
             if gives is not None:
                 gives.close()
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
             for each in self._sockets:
                 loop.remove_reader(each)
                 each.close()
@@ -176,6 +179,13 @@ class Server:
         """Count hosts; one that has several ports is one."""
         return len({member.who for member in members})
 
+    def _say_trouble(self, says: str) -> None:
+        self._say("trouble", (), "", says)
+
+    def _stir(self) -> None:
+        if self._lanes is not None:
+            self._lanes.stir()
+
     def _relays(self) -> str:
         relay = self._settings.relay
         return f"{relay.start} to {relay.stop - 1}" if relay else ""
@@ -203,36 +213,24 @@ class Server:
 
     def metrics(self) -> str:
         """Write what Prometheus reads."""
-        carried, refused = self._carrier.packets, self._machine.refused + self._asked.refused
-        metrics: list[Metric] = [
-            (
-                "warren_rendezvous_members",
-                "gauge",
-                "Hosts of the network file.",
-                [("", self._hosts(self._settings.links))],
-            ),
-            ("warren_rendezvous_registered", "gauge", "Hosts that are here.", [("", self._hosts(self._here))]),
-            ("warren_rendezvous_remembered", "gauge", "Sessions, hosts and pushes held.", [("", self._machine.size)]),
-            ("warren_rendezvous_relays", "gauge", "Relays that are lent.", [("", len(self._carrier))]),
-            (
-                "warren_rendezvous_datagrams_total",
-                "counter",
-                "Datagrams at the server's own port.",
-                [(f'{{direction="{way}"}}', self._count[way]) for way in ("in", "out")],
-            ),
-            (
-                "warren_rendezvous_refused_total",
-                "counter",
-                "Datagrams that were answered with silence.",
-                [(f'{{reason="{why}"}}', count) for why, count in sorted(refused.items())],
-            ),
-            ("warren_rendezvous_asked_total", "counter", "Where who asked was seen.", [("", self._asked.answered)]),
-            (
-                "warren_relay_packets_total",
-                "counter",
-                "Packets at the relays' ports.",
-                [(f'{{what="{what}"}}', carried[what]) for what in ("carried", "refused", "dropped")],
-            ),
-            ("warren_relay_bytes_total", "counter", "Bytes that relays carried.", [("", carried["bytes"])]),
-        ]
-        return as_text(metrics + (self._beside.metrics() if self._beside is not None else []))
+        now, lanes = asyncio.get_running_loop().time(), self._lanes
+        counted = Tally(
+            members=self._hosts(self._settings.links),
+            registered=self._hosts(self._here),
+            remembered=self._machine.size,
+            datagrams=self._count,
+            refused=self._machine.refused + self._asked.refused,
+            asked=self._asked.answered,
+            carrier=self._carrier,
+            lanes=len(lanes) if lanes is not None else 0,
+            kernel=lanes.counted(now) if lanes is not None else {},
+            kernel_pairs=lanes.of_pairs(now) if lanes is not None else {},
+            name=self._name,
+        )
+        return as_text((*tally(counted), *(self._beside.metrics() if self._beside is not None else ())))
+
+
+def _one_of_each(places: tuple[Address, ...]) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Give the first address of each family, in their order."""
+    by_version = {place.ip.version: place.ip for place in reversed(places)}
+    return tuple(ip for place in places if (ip := place.ip) is by_version[ip.version])

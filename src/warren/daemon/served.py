@@ -6,7 +6,7 @@ import os
 from ipaddress import ip_address
 
 from warren.core.compile.portals import peers_apart
-from warren.daemon.rendezvous import Settings
+from warren.daemon.settings import Carried, Settings
 from warren.model.key import SecretRef, decode_key
 from warren.model.network import Network
 from warren.model.rendezvous import Server
@@ -35,7 +35,7 @@ def links_of(network: Network) -> Links:
     return {member: frozenset(others) for member, others in links.items()}
 
 
-def settings_of(network: Network, key_file: str | None, metrics: str | None) -> Settings:
+def settings_of(network: Network, key_file: str | None, metrics: str | None, carried: Carried = "auto") -> Settings:
     """Say what the server of this machine has to know; HostError if the file names no server that has its key."""
     key, server = _own(network, key_file)
     ips = [ip_address(one) for one in every_address(server.address)]
@@ -44,7 +44,7 @@ def settings_of(network: Network, key_file: str | None, metrics: str | None) -> 
             f"{server.address.host} stands for no address",
             "Hosts look the name up too: check it with `getent ahosts`, or write the address itself.",
         )
-    ips.sort(key=lambda ip: ip.version)  # relays are lent at the first: IPv4, which every host has
+    ips.sort(key=lambda ip: ip.version)  # relays are lent at the first of each family
     return Settings(
         key=key,
         places=tuple(Address(ip, server.address.port) for ip in ips),
@@ -52,6 +52,7 @@ def settings_of(network: Network, key_file: str | None, metrics: str | None) -> 
         links=links_of(network),
         relay=range(server.relay[0], server.relay[1] + 1) if server.relay else None,
         metrics=address_of(metrics) if metrics else None,
+        carried=carried,
     )
 
 

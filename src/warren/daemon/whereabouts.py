@@ -82,7 +82,7 @@ class Servers:
             self._looks_at = loop.time() + LOOKS_AGAIN
         self._found(meeting, last | found)
         try:
-            remember(meeting.store, {each: Endpoint(texts[0], each.port) for each, texts in found.items()})
+            remember(meeting.store, {each: self._best(each, texts) for each, texts in found.items()})
         except HostError as error:
             self._say("trouble", "servers", str(error))
 
@@ -94,6 +94,11 @@ class Servers:
         }
         if servers:  # while no name is answered, those that were found stay
             self._serve(servers)
+
+    def _best(self, endpoint: Endpoint, texts: tuple[str, ...]) -> Endpoint:
+        """Give the address at which a server is visited, or any while there is no way to one."""
+        place = self._reachable(endpoint, texts)
+        return Endpoint(str(place.ip) if place else texts[0], endpoint.port)
 
     def _reachable(self, endpoint: Endpoint, texts: tuple[str, ...]) -> Address | None:
         """Give the address of a server to which there is a way, IPv4 first: there NATs are, of which it can tell."""

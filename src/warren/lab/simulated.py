@@ -64,7 +64,7 @@ class Server(Shell):
     def start(self) -> None:
         """Begin with nothing in memory, as a server without a store does."""
         draw = self.world.random.randbytes
-        lender = Lender(self.place.ip, range(40000, 40400), draw) if self.lends else None
+        lender = Lender((self.place.ip,), range(40000, 40400), draw) if self.lends else None
         self.machine, self.relay, self.alive = (
             Rendezvous(self.key, self.world.links(), draw, lender),
             Relay(),

@@ -196,11 +196,13 @@ class Agent:
                 return taken
             case Welcome() | CookieReply() | Sealed():
                 visit = self._visits.get(source)
-                pushed = visit.receive(taken, now) if visit else Refusal.UNKNOWN
+                if visit is None:
+                    return Refusal.UNKNOWN
+                pushed = visit.receive(taken, now)
                 if isinstance(pushed, Refusal):
                     return pushed
                 for said in pushed:
-                    self._pushed(said, now)
+                    self._pushed(said, visit.server_key, now)
                 return None
             case Between():
                 peer = self._tags.get(taken.tag)
@@ -216,7 +218,7 @@ class Agent:
                 return Refusal.UNKNOWN
         return Refusal.UNEXPECTED
 
-    def _pushed(self, said: Pushed, now: float) -> None:
+    def _pushed(self, said: Pushed, server: bytes, now: float) -> None:
         path = self.paths.get(said.peer)
         if path is None:
             return
@@ -228,7 +230,7 @@ class Agent:
                 self._tags = {tag: peer for tag, peer in self._tags.items() if peer != said.peer}
                 self._tags[path.pair.tag_in] = said.peer
         else:
-            path.lend(said, now)
+            path.lend(said, server, now)
             self._asks[said.peer] = now, 0
 
     # --- to servers -----------------------------------------------------------------------------------------------

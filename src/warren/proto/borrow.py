@@ -19,10 +19,10 @@ RETRIES = 10.0  # and this long until it is tried again
 
 
 class Borrowed:
-    """The relay of one pair."""
+    """The relay of one pair, lent by the server with this key."""
 
-    def __init__(self, who: bytes, granted: Grant, now: float) -> None:
-        self._who, self.granted = who, granted
+    def __init__(self, who: bytes, granted: Grant, now: float, server: bytes = b"") -> None:
+        self._who, self.granted, self.server = who, granted, server
         self.ends = now + granted.lifetime
         self._counter = int(now * 1000)  # above what it showed when it had this very grant before
         self._tries = 0

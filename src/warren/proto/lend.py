@@ -2,6 +2,9 @@
 
 A ──► relay:40000 ═══► from relay:40001 to B          each host has one endpoint for its peer: its own port
 A ◄── from relay:40000 ◄═══ relay:40001 ◄── B
+
+A server that has addresses of both families lends the same two ports at both, so that a host of one family meets one of
+the other: each is told the address of the family in which it speaks to the server.
 """
 
 from __future__ import annotations
@@ -24,30 +27,32 @@ class Lent:
     """A relay that a pair has; the smaller key's port is `port`, the other's the next."""
 
     pair: tuple[bytes, bytes]
-    ip: IPv4Address | IPv6Address
+    ips: tuple[IPv4Address | IPv6Address, ...]
     port: int
     grant: int
     secret: bytes
     ends: float
     stale: bool = False  # one of the two has started anew, and cannot know which counters it has used
 
-    def place(self, who: bytes) -> Address:
-        """Give the relay's address for one of the two."""
-        return Address(self.ip, self.port + self.pair.index(who))
+    def port_of(self, who: bytes) -> int:
+        """Give the port of one of the two."""
+        return self.port + self.pair.index(who)
 
-    def grant_for(self, who: bytes, peer: bytes, now: float) -> Grant:
-        """Say to one of the two what it has."""
-        return Grant(peer, self.place(who), self.grant, self.secret, max(int(self.ends - now), 0))
+    def grant_for(self, who: bytes, peer: bytes, now: float, version: int) -> Grant:
+        """Say to one of the two what it has: the relay's address of this IP version, or the first if there is none."""
+        ip = next((one for one in self.ips if one.version == version), self.ips[0])
+        place = Address(ip, self.port_of(who))
+        return Grant(peer, place, self.grant, self.secret, max(int(self.ends - now), 0))
 
     def __repr__(self) -> str:
-        return f"Lent({self.ip}, {self.port}, grant={self.grant})"
+        return f"Lent({', '.join(map(str, self.ips))}, {self.port}, grant={self.grant})"
 
 
 class Lender:
-    """What a server can lend: so many pairs as there are ports for."""
+    """What a server can lend: so many pairs as there are ports for, at its address, or at one of each family."""
 
-    def __init__(self, ip: IPv4Address | IPv6Address, ports: range, draw: Draw) -> None:
-        self._ip, self._draw = ip, draw
+    def __init__(self, ips: tuple[IPv4Address | IPv6Address, ...], ports: range, draw: Draw) -> None:
+        self._ips, self._draw = ips, draw
         self._free = [port for port in reversed(ports[::2]) if port + 1 in ports]
         self._lent: dict[tuple[bytes, bytes], Lent] = {}
         self._ends: Agenda[tuple[bytes, bytes]] = Agenda()
@@ -68,7 +73,7 @@ class Lender:
         if lent is not None or not self._free:
             return None, False  # its end has come and `ended` has not been asked yet, or nothing is left
         number = int.from_bytes(self._draw(8))
-        self._lent[pair] = lent = Lent(pair, self._ip, self._free.pop(), number, self._draw(KEY), now + LIFETIME)
+        self._lent[pair] = lent = Lent(pair, self._ips, self._free.pop(), number, self._draw(KEY), now + LIFETIME)
         self._ends.plan(pair, lent.ends)
         return lent, True
 
@@ -79,7 +84,7 @@ class Lender:
 
     def take_up(self, lent: Lent) -> bool:
         """Go on with what was lent in an earlier run, and say whether its ports are still ours to lend."""
-        if lent.ip != self._ip or lent.port not in self._free or lent.pair in self._lent:
+        if lent.ips != self._ips or lent.port not in self._free or lent.pair in self._lent:
             return False
         self._free.remove(lent.port)
         self._lent[lent.pair] = lent

@@ -71,7 +71,7 @@ class Path:
         self.relay: Borrowed | None = None
         self.pairs = Pairs()
         self.candidates: tuple[Candidate, ...] = ()  # as a server last told them
-        self._spare: Grant | None = None
+        self._spare: tuple[Grant, bytes] | None = None
         self.calls = False  # the peer should be called, so that both probe at once
         self._epochs: list[int] = []
         self._endpoint: Address | None = None
@@ -113,28 +113,34 @@ class Path:
             self.pairs.stir(now)
         return None
 
-    def lend(self, granted: Grant, now: float) -> None:
-        """Take a relay. Of two that work both sides take the one with the smaller address, whichever came first."""
+    def lend(self, granted: Grant, server: bytes, now: float) -> None:
+        """Take a relay. Of two that work both sides take the one of the server with the smaller key.
+
+        Whichever came first, and whatever the family in which each of the two reaches it.
+        """
         before = self.relay
         if not may_be_probed(granted.relay):
             return
-        if before is None or before.failed or str(granted.relay.ip) < str(before.place.ip):
-            self._borrow(granted, now)
+        if before is None or before.failed:
+            self._borrow(granted, server, now)
         elif before.place == granted.relay:
             if not before.prolong(granted, now):
-                self.relay = Borrowed(self._static.public, granted, now)
+                self.relay = Borrowed(self._static.public, granted, now, server)
                 # A new secret only: what it carries is not interrupted.
                 self.relay.answers, self.relay.heard = before.answers, before.heard
                 if not self.relay.heard:
                     self.relay.calls_at = now
+        elif server <= before.server:
+            self._borrow(granted, server, now)
         else:
-            self._spare = granted
+            self._spare = granted, server
 
-    def _borrow(self, granted: Grant, now: float) -> None:
-        if self.relay and self.relay.place != granted.relay:
+    def _borrow(self, granted: Grant, server: bytes, now: float) -> None:
+        before = self.relay
+        if before and before.place != granted.relay:
             self._enter(Input.RELAY_SILENT, now)
-            self._spare = None if self.relay.failed else self.relay.granted
-        self.relay = Borrowed(self._static.public, granted, now)
+            self._spare = None if before.failed or before.server == server else (before.granted, before.server)
+        self.relay = Borrowed(self._static.public, granted, now, server)
 
     def welcome(self, said: RelayWelcome, now: float) -> Refusal | None:
         """Take a relay's answer."""
@@ -208,7 +214,7 @@ class Path:
             if self.pair is not None and self.state is State.RELAYED and self.relay.calls(now):
                 self._say(Probe(self._generation), self.relay.place)
             if self.relay.failed and self._spare:
-                self._borrow(self._spare, now)
+                self._borrow(*self._spare, now)
         if self.pair is not None and self.state is not State.ABSENT:
             direct = self.state is State.DIRECT
             places, call = self.pairs.due(now, calm=direct)

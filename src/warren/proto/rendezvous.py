@@ -293,5 +293,7 @@ class Rendezvous:
         if new:
             self._events.append(Opened(lent))
         for who, peer in ((one, other), (other, one)):
-            self._push(who, lent.grant_for(who.who, peer.who, now), now)
+            session = self._door.of.get(who)
+            if session is not None:
+                self._push(who, lent.grant_for(who.who, peer.who, now, session.source.ip.version), now)
         return True

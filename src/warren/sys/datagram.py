@@ -40,10 +40,20 @@ def bind(ip: IPv4Address | IPv6Address, port: int) -> socket.socket | None:
 def bind_here(ips: tuple[IPv4Address | IPv6Address, ...], port: int) -> list[socket.socket]:
     """Open sockets at those of the addresses that are this machine's, so that answers come from them.
 
-    A machine that has none of them is behind a translation of its provider's: then at all addresses it has.
+    A machine that has none of a family is behind a translation of its provider's: then at all that it has of that
+    family.
     """
-    made = [one for ip in ips if (one := bind(ip, port)) is not None]
-    return made or [one for ip in EVERYWHERE if (one := bind(ip, port)) is not None]
+    made: list[socket.socket] = []
+    try:
+        for everywhere in EVERYWHERE:
+            wanted = [ip for ip in ips if ip.version == everywhere.version]
+            own = [one for ip in wanted if (one := bind(ip, port)) is not None]
+            made += own or [one for ip in ([everywhere] if wanted else []) if (one := bind(ip, port)) is not None]
+    except HostError:
+        for each in made:
+            each.close()
+        raise
+    return made
 
 
 def taken(at: socket.socket) -> Iterator[tuple[bytes, Address]]:
