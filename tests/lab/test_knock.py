@@ -73,8 +73,8 @@ expect:
   - {{from: paris, to: 1.1.1.1, exit: nyc}}
 """
 RUN = 'echo "$WARREN_NETWORK $WARREN_HOST $WARREN_PEER $WARREN_ADDRESS $(id -u)" >>/run/errand/ran'
-SCANNER, REPLAYS, ROAMS, TRACES, PASSES = ("192.0.2.200", "192.0.2.66", "192.0.2.77", "192.0.2.99", "192.0.2.98")
-SIX = {place: f"2001:db8:ffff::{place.rpartition('.')[2]}" for place in (SCANNER, REPLAYS, ROAMS, TRACES, PASSES)}
+SCANNER, REPLAYS, ROAMS, FLOODS, TRACES, PASSES = (f"192.0.2.{last}" for last in (200, 66, 77, 55, 99, 98))
+SIX = {place: f"2001:db8:ffff::{place.rpartition('.')[2]}" for place in (SCANNER, TRACES, PASSES)}
 
 
 def text_of(network: Network | None = None) -> str:
@@ -293,6 +293,15 @@ def story() -> dict[str, object]:
     found["closed again"] = silent_ports(lab, ROAMS, nyc, [51820], b"?")
     found["who has a tunnel stays"] = bool(inside(lab, "nyc") & outside(lab, "paris"))
 
+    # Nor does a flood of forgeries make it deaf.
+    with sender(lab, SCANNER) as one:
+        for _ in range(3000):
+            one.sendto(forged, (nyc, 51820))
+    oslo, key = keys_of(lab, "oslo"), lab.network.by_name["nyc"].key
+    again = lambda: send(lab, FLOODS, nyc, 51820, make_knock(oslo, key, "doors"))  # noqa: E731
+    until(lambda: FLOODS in inside(lab, "nyc") or again(), 20, "a knock after a flood")
+    found["forged"] = SCANNER in inside(lab, "nyc")
+
     # A flood of true knocks runs the command once.
     until(RAN.exists, 10, "the command ran")
     since, began = len(RAN.read_text().splitlines()), time.monotonic()
@@ -318,6 +327,13 @@ def story() -> dict[str, object]:
             try_now(lab, host, peer)
             until(lambda host=host, peer=peer: answers(lab, host, peer), 30, f"{host} is in {peer}")  # type: ignore[misc]
     found["by IPv6"] = [bool(inside(lab, "oslo") & outside(lab, host)) for host in ("paris", "rome")]
+
+    # From another address it knocks again.
+    new = "2001:db8:3::77"
+    lines = f"address add {new}/64 dev eth0 nodad\naddress del 2001:db8:3::2/64 dev eth0\n"
+    lab.spaces.run(host_space("rome"), ("ip", "-batch", "-"), lines)
+    until(lambda: new in inside(lab, "oslo"), 20, "it knocks from its new address")
+    found["after a move"] = until(lambda: answers(lab, "rome", "oslo"), 20, "it is back") < 20
 
     # The kernel alone hears traceroute.
     tokyo = [str(one.ip) for one in lab.world.host_by_name["tokyo"].attachment.addresses]
@@ -376,6 +392,14 @@ def test_a_recorded_knock_opens_nothing(seen: dict[str, object]) -> None:
 def test_it_closes_again_but_not_to_a_tunnel_that_lives(seen: dict[str, object]) -> None:
     assert seen["closed again"] == []
     assert seen["who has a tunnel stays"] is True
+
+
+def test_a_flood_of_forgeries_opens_nothing_and_keeps_nobody_out_for_long(seen: dict[str, object]) -> None:
+    assert seen["forged"] is False
+
+
+def test_a_host_that_moves_knocks_from_where_it_is_now(seen: dict[str, object]) -> None:
+    assert seen["after a move"] is True
 
 
 def test_a_flood_runs_the_command_once(seen: dict[str, object]) -> None:
