@@ -59,7 +59,7 @@ def test_names_are_asked_for_together_and_nobody_waits_for_the_slowest(monkeypat
     def lookup(host: str, *_: object, **__: object) -> object:
         asked.wait()
         if host == "slow.example":
-            for_ever.wait(10)
+            for_ever.wait(60)
         if host == "gone.example":
             raise socket.gaierror(socket.EAI_NONAME, "no")
         return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.9", 1))]
@@ -68,7 +68,7 @@ def test_names_are_asked_for_together_and_nobody_waits_for_the_slowest(monkeypat
     names = [Endpoint(f"{word}.example", 7) for word in ("good", "slow", "gone")]
     began = time.monotonic()
     assert look_up([*names, names[0]], 0.5) == {names[0]: Endpoint("192.0.2.9", 7)}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     for_ever.set()
 
 

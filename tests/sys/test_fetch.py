@@ -21,7 +21,7 @@ def test_a_server_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
     def drip() -> None:
         far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-        for _ in range(60):
+        for _ in range(1200):
             if ended.wait(0.05):
                 break
             far.sendall(b"x")
@@ -36,7 +36,7 @@ def test_a_server_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
             began = time.monotonic()
             with pytest.raises(HostError, match="was not through"):
                 fetch._read(answer, 1000, "https://registry.example", lambda _: None)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 20
     finally:
         ended.set()
         server.join()

@@ -117,7 +117,7 @@ def test_a_program_that_hangs_is_ended() -> None:
     with pytest.raises(CommandFailed, match="did not end within"):
         run(sh("exec sleep 1000"), timeout=0.2)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_a_daemon_left_behind_is_not_waited_for() -> None:
@@ -127,7 +127,7 @@ def test_a_daemon_left_behind_is_not_waited_for() -> None:
     process = int(run(sh("sleep 1000 & echo $!")))
 
     os.kill(process, 9)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_until_waits_for_the_event(tmp_path: Path) -> None:
