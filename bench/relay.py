@@ -32,6 +32,7 @@ from warren.sys.hops import hops
 from warren.sys.ingress import Ingress, Lane
 
 ROUNDS, LASTS = 9, 0.6  # turns, and seconds of each
+UNLIMITED = 10**8  # packets a second; a server allows each lane far less
 SIZE, AT_ONCE = 128, 64  # bytes of a datagram, and datagrams of a call
 X, Y, R = (ip_address(text) for text in ("10.1.0.2", "10.2.0.2", "10.1.0.1"))
 FROM, TO, PORT, NOBODY, TURN = 5000, 6000, 30000, 9, 3478
@@ -148,7 +149,7 @@ def _world() -> Spaces:
 def _lanes() -> Iterator[None]:
     """The lane that a server would make for x and y."""
     found = hops((X, Y))
-    ingress = Ingress("warren_relay", range(PORT, PORT + 2), header(RelayHello)[:5])
+    ingress = Ingress("warren_relay", range(PORT, PORT + 2), header(RelayHello)[:5], UNLIMITED)
     ingress.begin()
     lane = Lane((X, FROM), R, PORT, (Y, TO), found[Y].source, PORT + 1, found[X], found[Y])
     ingress.hold({PORT: lane}, {PORT: 3600})

@@ -68,10 +68,13 @@ class Counted:
 
 
 class Ingress:
-    """The table, with the lanes that stand in it. `up` is what goes to the process: how such packets begin."""
+    """The table, with the lanes that stand in it. `up` is what goes to the process: how such packets begin.
 
-    def __init__(self, table: str, ports: range, up: bytes, run: Run = run) -> None:
-        self.table, self._ports, self._up, self._run = table, ports, up, run
+    `rate` is how many packets of one lane may pass in a second.
+    """
+
+    def __init__(self, table: str, ports: range, up: bytes, rate: int = RATE, run: Run = run) -> None:
+        self.table, self._ports, self._up, self._rate, self._run = table, ports, up, rate, run
         self.lanes: dict[int, Lane] = {}
         self._chains: set[int] = set()
         self._devices: set[int] = set()
@@ -158,7 +161,7 @@ class Ingress:
             f"flush chain {name}",
             f"add rule {name} @th,64,{8 * len(self._up)} 0x{self._up.hex()} accept",
             f"add rule {name} meta length > {lane.hop.mtu} accept",
-            f"add rule {name} limit rate over {RATE}/second burst {BURST} packets counter name over{port} drop",
+            f"add rule {name} limit rate over {self._rate}/second burst {BURST} packets counter name over{port} drop",
             f"add rule {name} counter name {name} {family} saddr set {lane.there} {family} daddr set {lane.target[0]} "
             f"udp sport set {lane.by} udp dport set {lane.target[1]} "
             f'fwd {family} to {lane.hop.next} device "{lane.hop.device}"',

@@ -118,8 +118,8 @@ class Stage:
         return self._server_at(self.field.endpoint(*RELAYED).rpartition(":")[0])
 
     def _server_at(self, address: str) -> str:
-        names = {str(found[0]): name for name, found in self.field.lab.world.names}
-        number = [server.address.host for server in self.field.lab.network.rendezvous].index(names[address])
+        names = {str(ip): name for name, found in self.field.lab.world.names for ip in found}
+        number = [server.address.host for server in self.field.lab.network.rendezvous].index(names[address.strip("[]")])
         return server_name(number)
 
     def kill(self, name: str) -> None:
@@ -185,7 +185,9 @@ def _server_killed(stage: Stage) -> None:
 def _relay_killed(stage: Stage) -> None:
     used = stage.relaying()
     stage.kill(used)
-    stage.breaks(RELAYED)
+    # What it has left in the kernel carries on for a minute, so there may be no silence to wait for.
+    stage.field.until(lambda: stage.relaying() != used, PATIENCE)
+    stage.field.until(lambda: stage.steady(*RELAYED), PATIENCE)
     stage.serve(used)
 
 
@@ -194,7 +196,8 @@ def _all_killed(stage: Stage) -> None:
         stage.kill(name)
     stage.watch()
     stage.serve("rendezvous.0", "rendezvous.1")
-    stage.breaks(RELAYED)
+    stage.field.until(stage.known, PATIENCE)
+    stage.field.until(lambda: stage.steady(*RELAYED), PATIENCE)
 
 
 # --- the ways -------------------------------------------------------------------------------------------------------
