@@ -26,6 +26,7 @@ from warren.lab.simulated import World
 from warren.model.lab import Mapping
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.lend import Lender
+from warren.proto.member import by_one_port
 from warren.proto.nat import Behaviour
 from warren.proto.noise import KeyPair
 from warren.proto.rendezvous import Rendezvous
@@ -141,7 +142,8 @@ def _server() -> Iterator[Row]:
         visit.offer((Candidate(Origin.HOST, at),), 0.0)
     before = resident_kibibytes()
     bench = _Bench(
-        Rendezvous(own, links, random.randbytes, Lender(place.ip, range(30000, 50000), random.randbytes)), visits
+        Rendezvous(own, by_one_port(links), random.randbytes, Lender(place.ip, range(30000, 50000), random.randbytes)),
+        visits,
     )
     for _ in range(8):
         bench.beat()

@@ -18,7 +18,7 @@ from warren.proto.codec import MAX_CANDIDATES, Laid, layout
 from warren.proto.cookie import ROTATES
 from warren.proto.door import HELLO_RATE, HELLOS, TRIALS
 from warren.proto.packet import HEADER, LARGEST, MAGIC, PACKETS, VERSION
-from warren.proto.rendezvous import ASK_RATE, ASKS, CHANGE_RATE, CHANGES
+from warren.proto.rendezvous import ASK_RATE, ASKS, CHANGE_RATE, CHANGES, EACH
 from warren.proto.states import TABLE, State
 from warren.proto.window import WIDTH
 
@@ -62,7 +62,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"at most {LARGEST} bytes" in page and f"at most {MAX_CANDIDATES})" in page
     assert f"a window of {WIDTH}" in page
     assert f"{HELLOS} Hellos of a source at once" in page and f"and {HELLO_RATE:.0f} a second" in page
-    assert f"{ASKS} messages of a host at once and {ASK_RATE:.0f} a second" in page
+    assert f"{ASKS} messages of a host at once and {ASK_RATE:.0f} a second, at once {EACH} more for each link" in page
     assert f"{QUESTIONS} of a source at once and {QUESTION_RATE:.0f} a" in page and f"{ALL} a second of all" in page
     assert f"{CHANGES} new registrations at once" in page and (CHANGE_RATE, TRIALS) == (0.5, 4)
 

@@ -113,8 +113,7 @@ class Finder:
         for data, to in self.agent.to_send(loop.time()):
             if not self.port.send(data, to):
                 self.agent.unsent(to)
-        for use in self.agent.events():
-            self.tunnel.use(use, loop.time())
+        self.tunnel.use(self.agent.events(), loop.time())
         self._tell_states()
         if self._timer is not None:
             self._timer.cancel()

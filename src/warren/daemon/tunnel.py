@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from warren.core.compile.meeting import LASTS
 from warren.daemon.meeting import Left, Meeting, Say, Used, by_set, is_traffic
@@ -20,7 +20,7 @@ from warren.model.state import Backend, Peer
 from warren.proto.address import Address
 from warren.proto.path import Path, Use
 from warren.sys.errors import HostError
-from warren.sys.peers import handshakes, make_anew, refill, send_to, sent_to, transfers
+from warren.sys.peers import handshakes, make_all_anew, refill, send_all, sent_to, transfers
 
 NOWHERE = Address.of("127.0.0.1", 9)  # nobody listens there, and nothing leaves the host
 HOLDS = 7.0  # seconds for which a handshake is left to the other side, which may try only every 5
@@ -52,22 +52,36 @@ class Tunnel:
         """Look at these paths from now on for who begins, and where else a peer may be."""
         self._paths = paths
 
-    def use(self, use: Use, now: float) -> None:
-        """Have WireGuard use a path; where nothing works yet, it goes on with what it knows."""
-        before, self.uses[use.peer] = self.uses[use.peer], use
-        if use.endpoint is not None:
-            self._left.at(use.peer, use.endpoint)
-        self.refuse(now)
-        if use.endpoint is None:
+    def use(self, uses: Iterable[Use], now: float) -> None:
+        """Have WireGuard use paths; where nothing works yet, it goes on with what it knows.
+
+        All at once: when a host with many peers starts, a program for each of them would take longer than their agents
+        wait for an answer.
+        """
+        before, wanted = dict(self.uses), dict[bytes, Use]()
+        for use in uses:
+            self.uses[use.peer] = wanted[use.peer] = use
+            if use.endpoint is not None:
+                self._left.at(use.peer, use.endpoint)
+        if not wanted:
             return
-        device, key = self._meeting.device, self.peers[use.peer].public_key
+        self.refuse(now)
+        found = [(use, use.endpoint) for use in wanted.values() if use.endpoint is not None]
+        device = self._meeting.device
         try:
-            if not before.heard and time.time() - handshakes(device).get(key, 0) > FRESH:
-                self._begin(use, use.endpoint)
-            elif use.peer not in self._held or sent_to(device, key) != str(NOWHERE):
-                send_to(device, key, use.endpoint)
+            anew = [(use, place) for use, place in found if not before[use.peer].heard]
+            shaken = handshakes(device) if anew else {}
+            stale = time.time() - FRESH
+            begins = [one for one in anew if shaken.get(self.peers[one[0].peer].public_key, 0) < stale]
+            self._begin(begins)
+            others = [(self.peers[use.peer].public_key, place, 0) for use, place in found if (use, place) not in begins]
+            held = {self.peers[peer].public_key for peer in self._held if peer in self.peers}
+            if held.intersection(key for key, _, _ in others):
+                held &= self._waiting()
+                others = [one for one in others if one[0] not in held]
+            send_all(device, others)
         except HostError as error:  # the device went away meanwhile
-            self._say("trouble", self.peers[use.peer].name, str(error))
+            self._say("trouble", ", ".join(self.peers[use.peer].name for use, _ in found), str(error))
 
     def refuse(self, now: float) -> None:
         """Refuse what comes by paths that were left, if that is another set than before or runs out."""
@@ -95,45 +109,56 @@ class Tunnel:
 
     def close(self) -> None:
         """Leave the endpoints as they are, and refuse nothing any more."""
-        for peer in tuple(self._held):
-            self._release(peer)
+        self._release(tuple(self._held))
         self._closed = True
         if self._refused:
             self._refill(frozenset(), 0.0)
 
     # --- handshakes ---------------------------------------------------------------------------------------
 
-    def _begin(self, use: Use, endpoint: Address) -> None:
-        """Have one side of the two begin the handshake.
+    def _begin(self, begins: Iterable[tuple[Use, Address]]) -> None:
+        """Have one side of the two begin the handshake, for each of these peers.
 
         If both do within the time that a packet takes, each takes the other's beginning for the end of its own, and
         with traffic both ways that goes on for ever: both try again after the same 5 seconds. The other side is told to
         send nowhere until the first packet of the handshake tells its WireGuard where to; and the side that begins does
         so when it has heard the other, since what is lost is sent again after 5 seconds, too.
         """
-        device, peer = self._meeting.device, self.peers[use.peer]
-        if not self._paths[use.peer].controls:
-            if use.peer not in self._held:
-                self._held.add(use.peer)
-                asyncio.get_running_loop().call_later(HOLDS, self._release, use.peer)
-            send_to(device, peer.public_key, NOWHERE)
-        elif use.heard and self._meeting.backend is Backend.USERSPACE:
-            # It counts beginnings that had nowhere to go, and waits 5 seconds after one. There is no session to lose.
-            make_anew(device, peer, endpoint)
-        elif use.heard:
-            send_to(device, peer.public_key, endpoint, greet=peer.keepalive)
+        sends: list[tuple[PublicKey, Address, int]] = []
+        anew: list[tuple[Peer, Address]] = []
+        held: list[bytes] = []
+        for use, endpoint in begins:
+            peer = self.peers[use.peer]
+            if not self._paths[use.peer].controls:
+                held.append(use.peer)
+                sends.append((peer.public_key, NOWHERE, 0))
+            elif use.heard and self._meeting.backend is Backend.USERSPACE:
+                # It counts beginnings that had nowhere to go, and waits 5 seconds after one. No session is lost.
+                anew.append((peer, endpoint))
+            elif use.heard:
+                sends.append((peer.public_key, endpoint, peer.keepalive))
+        held = [peer for peer in held if peer not in self._held]
+        if held:
+            self._held.update(held)
+            asyncio.get_running_loop().call_later(HOLDS, self._release, held)
+        send_all(self._meeting.device, sends)
+        make_all_anew(self._meeting.device, anew)
 
-    def _release(self, peer: bytes) -> None:
-        """Wait for the other side no longer."""
-        self._held.discard(peer)
-        use = self.uses.get(peer)
+    def _waiting(self) -> frozenset[PublicKey]:
+        """Give the peers that are sent to nowhere: the first packet of their handshake has not come."""
+        return frozenset(key for key, at in sent_to(self._meeting.device).items() if at == str(NOWHERE))
+
+    def _release(self, peers: Collection[bytes]) -> None:
+        """Wait for the other side of these no longer."""
+        self._held.difference_update(peers)
+        found = [(peer, self.uses[peer].endpoint) for peer in peers if peer in self.uses]
         try:
-            if use is not None and use.endpoint is not None and not self._closed:
-                device, key = self._meeting.device, self.peers[peer].public_key
-                if sent_to(device, key) == str(NOWHERE):
-                    send_to(device, key, use.endpoint)
+            if found and not self._closed:
+                waiting = self._waiting()
+                keys = [(self.peers[peer].public_key, place) for peer, place in found]
+                send_all(self._meeting.device, [(key, place, 0) for key, place in keys if place and key in waiting])
         except HostError as error:
-            self._say("trouble", self.peers[peer].name, str(error))
+            self._say("trouble", self._meeting.device, str(error))
 
     def _refill(self, wanted: frozenset[Address], now: float) -> None:
         try:

@@ -39,6 +39,7 @@ from warren.proto.refusal import Refusal
 GONE = 70.0  # seconds of silence after which a host has gone; it keeps alive every 20
 REPEATS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds until a push that was not acknowledged is sent once more
 ASKS, ASK_RATE = 40, 10.0  # messages of one host at once, and each second
+EACH = 4  # more at once for each of its links: it learns of all of them when it comes, and acknowledges that
 CHANGES, CHANGE_RATE = 6, 0.5  # registrations that tell something new: each is told to all its links
 
 
@@ -179,8 +180,8 @@ class Rendezvous:
         session, plain = entered
         host = self._hosts.get(session.who)
         if host is None:
-            asks, changes = Bucket(ASKS, ASK_RATE, now), Bucket(CHANGES, CHANGE_RATE, now)
-            host = self._hosts[session.who] = _Host(asks, changes)
+            asks = Bucket(ASKS + EACH * len(self._links[session.who]), ASK_RATE, now)
+            host = self._hosts[session.who] = _Host(asks, Bucket(CHANGES, CHANGE_RATE, now))
             self._agenda.plan(session.who, now + GONE)
         if not host.asks.take(now):
             return Refusal.BUSY

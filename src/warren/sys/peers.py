@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from warren.core.render.wg import peer_section
@@ -13,6 +13,8 @@ from warren.model.state import Peer
 from warren.proto.address import Address
 from warren.sys.run import Run, run
 
+AT_ONCE = 100  # peers of one command
+
 
 def send_to(device: str, peer: PublicKey, endpoint: Address, *, greet: int = 0, run: Run = run) -> None:
     """Have WireGuard send to a place for a peer; CommandFailed if the device is gone.
@@ -20,9 +22,17 @@ def send_to(device: str, peer: PublicKey, endpoint: Address, *, greet: int = 0, 
     With `greet`, the keepalive in seconds, it is turned off and on again: that makes WireGuard send something at once,
     and so shake hands.
     """
-    again = ("persistent-keepalive", "0", "peer", peer, "persistent-keepalive", str(greet)) if greet else ()
-    words = ("wg", "set", device, "peer", peer, "endpoint", str(endpoint), *again)
-    run(Command(words, says=f"where {device} sends to"))
+    send_all(device, ((peer, endpoint, greet),), run)
+
+
+def send_all(device: str, sends: Sequence[tuple[PublicKey, Address, int]], run: Run = run) -> None:
+    """Do the same for many peers at once: each with its place, and the keepalive to greet it with, or 0."""
+    for at in range(0, len(sends), AT_ONCE):
+        words: list[str] = ["wg", "set", device]
+        for peer, endpoint, greet in sends[at : at + AT_ONCE]:
+            words += ["peer", peer, "endpoint", str(endpoint)]
+            words += ["persistent-keepalive", "0", "peer", peer, "persistent-keepalive", str(greet)] if greet else []
+        run(Command(tuple(words), says=f"where {device} sends to"))
 
 
 def make_anew(device: str, peer: Peer, endpoint: Address, run: Run = run) -> None:
@@ -30,10 +40,22 @@ def make_anew(device: str, peer: Peer, endpoint: Address, run: Run = run) -> Non
 
     A peer with a keepalive sends something at once, and so shakes hands.
     """
-    run(Command(("wg", "set", device, "peer", peer.public_key, "remove"), says=f"{peer.name} of {device}, anew"))
-    secrets: list[SecretRef] = []
-    text = peer_section(replace(peer, endpoint=Endpoint(str(endpoint.ip), endpoint.port)), None, secrets)
-    run(Command(("wg", "addconf", device, "/dev/stdin"), text, tuple(secrets), says=f"{peer.name} of {device}, anew"))
+    make_all_anew(device, ((peer, endpoint),), run)
+
+
+def make_all_anew(device: str, peers: Sequence[tuple[Peer, Address]], run: Run = run) -> None:
+    """Do the same for many peers at once."""
+    for at in range(0, len(peers), AT_ONCE):
+        each = peers[at : at + AT_ONCE]
+        says = f"{', '.join(peer.name for peer, _ in each)} of {device}, anew"
+        gone = [word for peer, _ in each for word in ("peer", peer.public_key, "remove")]
+        run(Command(("wg", "set", device, *gone), says=says))
+        secrets: list[SecretRef] = []
+        text = "\n".join(
+            peer_section(replace(peer, endpoint=Endpoint(str(place.ip), place.port)), None, secrets)
+            for peer, place in each
+        )
+        run(Command(("wg", "addconf", device, "/dev/stdin"), text, tuple(secrets), says=says))
 
 
 def transfers(device: str, run: Run = run) -> dict[PublicKey, tuple[int, int]]:
@@ -48,10 +70,10 @@ def handshakes(device: str, run: Run = run) -> dict[PublicKey, int]:
     return {PublicKey(key): int(at) for key, at in (line.split("\t") for line in lines)}
 
 
-def sent_to(device: str, peer: PublicKey, run: Run = run) -> str:
-    """Say where WireGuard sends to for a peer: `address:port`, or `(none)`; CommandFailed if the device is gone."""
+def sent_to(device: str, run: Run = run) -> dict[PublicKey, str]:
+    """Say where WireGuard sends to for each peer: `address:port`, or `(none)`; CommandFailed if the device is gone."""
     lines = run(Command(("wg", "show", device, "endpoints"))).splitlines()
-    return next((at for key, at in (line.split("\t") for line in lines) if key == peer), "(none)")
+    return {PublicKey(key): at for key, at in (line.split("\t") for line in lines)}
 
 
 def refill(table: str, sets: Iterable[tuple[str, Iterable[Address]]], run: Run = run) -> None:
