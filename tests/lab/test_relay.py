@@ -17,7 +17,7 @@ from ipaddress import ip_address
 import pytest
 
 from tests.lab.enclosed import enclosed
-from tests.lab.test_meeting import Talk, answers, network_of, outside, paths, talking, until
+from tests.lab.test_meeting import Talk, answers, endpoint, network_of, outside, paths, talking, until
 from warren.daemon import lanes as lanes_module
 from warren.daemon.carrier import Carrier
 from warren.daemon.lanes import Lanes
@@ -25,7 +25,7 @@ from warren.lab.daemons import told_by
 from warren.lab.lab import Lab, bring_up
 from warren.lab.nat import render_nat
 from warren.lab.spaces import Spaces, enter
-from warren.lab.topology import INTERNET, nat_space
+from warren.lab.topology import INTERNET, host_space, nat_space
 from warren.proto import grant, packet
 from warren.proto.address import Address
 from warren.proto.lend import Lent
@@ -215,6 +215,7 @@ hosts:
   a: {{key: vwztBHLYuj354hgI6Y5hs0QEqtc34rrhd4zrxpi0Dzc=, uplink: eth0}}
   b: {{key: OdwugTu0X/Bjo3bjFrEM0K3dcwZVXKDdKJAZTTeWAVI=, uplink: eth0}}
   c: {{key: ARiJoJiMy+1/SIh4xiwCBYfeI+u7rpulbdZ/2fQy+Ag=, uplink: eth0}}
+  six: {{key: dAdEvSmsHi4crePLWSvTh0WkiRIi1BNDiF1nOAYZvQQ=, uplink: eth0}}
 lab:
   nats: {{one: {FIRM}, two: {FIRM}, hard: {FIRM}}} # no two of them meet directly
   place: {{a: one, b: two, c: hard}}
@@ -343,10 +344,13 @@ def story() -> dict[str, object]:
     for name in tuple(lab.daemons.running):
         lab.daemons.stop(name)
     serve(lab)
-    for name in ("a", "b"):
+    lab.spaces.run(host_space("six"), ("ip", "-4", "address", "flush", "dev", "eth0"))
+    for name in ("a", "b", "six"):
         lab.daemons.attend(name)
     found: dict[str, object] = {}
     until(lambda: paths("a").get("b") == "relay" and answers(lab, "a", "b"), 30, "by the relay")
+    until(lambda: paths("a").get("six") == "relay" and answers(lab, "a", "six"), 30, "IPv4 and IPv6 meet")
+    found["families"] = [endpoint(lab, *pair).count(":") > 1 for pair in (("a", "six"), ("six", "a"))]
     with talking(lab, "a", "b") as talk:
         quiet_process(lab, "at first")
         pairs = {name: count for name, count in metrics(lab).items() if name.startswith("warren_relay_pair_packets")}
@@ -389,6 +393,11 @@ def test_the_process_sees_nothing_of_what_two_hosts_send(told: dict[str, object]
     """`story` waits for a hundred packets that nft has counted and the process has not."""
     assert 'by="kernel"' in str(told["pairs"])
     assert told["forward chains"] == 0
+
+
+def test_a_host_with_ipv4_and_one_with_ipv6_meet_at_the_relay(told: dict[str, object]) -> None:
+    """Each sends to the relay's address of its own family; `story` waits until they answer each other."""
+    assert told["families"] == [False, True]
 
 
 def test_only_addresses_that_were_learned_may_send(told: dict[str, object]) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from warren.daemon.natpunch import Natpunch
 
 KEEPS = 10.0  # seconds between two looks at what has to be kept
+SOON = 0.5  # seconds until what was lent is kept: its two hosts have shown by then where they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Server:
         self._sockets: list[socket.socket] = []
         self._here: set[Member] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._keeps: asyncio.TimerHandle | None = None
         self._count: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -114,6 +116,8 @@ class Server:
             if self._beside is not None:
                 self._beside.end()
             self._carrier.close_all()
+            if self._keeps is not None:
+                self._keeps.cancel()
             self._store.close()
 
     # --- in and out ---------------------------------------------------------------------------------------
@@ -163,6 +167,8 @@ class Server:
     def _open(self, lent: Lent) -> None:
         if not self._carrier.open(lent) and self._lender is not None:
             self._lender.withdraw(lent)  # the two ask again when they notice, and get other ports
+        elif self._keeps is None:
+            self._keeps = asyncio.get_running_loop().call_later(SOON, self._keep)
 
     def _say(self, kind: str, hosts: tuple[str, ...], address: str, says: str) -> None:
         self._tell(Event(kind, hosts, address, says))
@@ -206,6 +212,9 @@ class Server:
                 self._lender.withdraw(kept.lent)
 
     def _keep(self) -> None:
+        if self._keeps is not None:
+            self._keeps.cancel()
+            self._keeps = None
         if self._lender is not None:
             self._store.save([self._carrier.kept(lent) for lent in self._lender.lent])
 
