@@ -12,23 +12,27 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Any
 
 from bench.row import Row
 from warren.lab.simulated import Node, World
 from warren.model.lab import Mapping, Ports
-from warren.proto import message, packet
+from warren.proto import knock, message, packet
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.codec import AddressCodec, CandidatesCodec, Number, layout
 from warren.proto.message import TO_HOST, TO_PEER, TO_SERVER
 from warren.proto.nat import Behaviour
+from warren.proto.natpunch.client import Client
+from warren.proto.natpunch.server import Server
+from warren.proto.noise import KeyPair
 from warren.proto.packet import Sealed, header
 from warren.proto.portmap.parsers import PARSERS
 from warren.proto.refusal import Refusal
 from warren.proto.visit import Visit
 
-PACKETS = 200_000  # for each target
+PACKETS = 150_000  # for each target
 EDGES = (b"\0", b"\xff", b"\xff\xff\xff\xff", b"\x7f\xff", b"\x80", b"\0\0\0\0\0\0\0\0")
 Feed = Callable[[bytes], object]
 # What a target is made of: packets that it really got, and what takes the next one.
@@ -271,6 +275,60 @@ def _router(random: Random) -> Made:
     return corpus, feed
 
 
+def _knocked_at(random: Random) -> Made:
+    """A port that hears knocks: those of a member and of a stranger, turned about."""
+    host, member, stranger = (KeyPair.of(random.randbytes(32)) for _ in range(3))
+    listener, wall, now = knock.Listener(host, "mesh", 0), 10**15, 0.0
+    listener.admit({member.public: None})
+    corpus = [
+        knock.write(who, host.public, "mesh", KeyPair.of(random.randbytes(32)), wall + step)
+        for who in (member, stranger)
+        for step in range(20)
+    ]
+
+    def feed(data: bytes) -> None:
+        nonlocal now
+        now += 0.001
+        source = Address.of(f"198.51.100.{random.randrange(1, 250)}", random.randrange(1, 65536))
+        listener.receive(data, source, now, wall + int(now * 1e6))
+
+    return corpus, feed
+
+
+def _natpunch(random: Random, at_server: bool) -> Made:
+    """Two clients of a server that speaks natpunch-go's protocol, and what it, or one of them, really got."""
+    place, own = Address.of("203.0.113.1", 9999), KeyPair.of(random.randbytes(32))
+    server, clock = Server(own, random.randbytes), count(10**18)
+    statics = [KeyPair.of(random.randbytes(32)) for _ in range(2)]
+    clients = {
+        Address.of(f"198.51.100.{n}", 51820): Client(static, (own.public, place), random.randbytes, lambda: next(clock))
+        for n, static in enumerate(statics, 1)
+    }
+    got: dict[bool, list[tuple[bytes, Address]]] = {True: [], False: []}
+    now = 0.0
+    for client in clients.values():
+        client.want(static.public for static in statics)
+    for _ in range(40):
+        now += 1.0
+        for at, client in clients.items():
+            for data, _ in client.to_send(now):
+                got[True].append((data, at))
+                server.receive(data, at, now)
+        for data, to in server.to_send(now):
+            got[False].append((data, place))
+            clients[to].receive(data, place, now)
+    machine = server if at_server else clients[next(iter(clients))]
+
+    def feed(data: bytes) -> None:
+        nonlocal now
+        now += 0.001
+        machine.receive(data, random.choice(got[at_server])[1], now)
+        machine.to_send(now)
+        machine.events()
+
+    return [data for data, _ in got[at_server]], feed
+
+
 def _messages(kinds: Sequence[type[message.Message]], peer: bytes) -> Iterator[message.Message]:
     """Give one of each kind, with fields that mean something."""
     place = Address.of("198.51.100.7", 51820)
@@ -297,4 +355,7 @@ TARGETS = (
     Target("agent, from a peer gone mad", _peer_nonsense),
     Target("relay", _relay),
     Target("port mapping, from a router", _router, PACKETS // 2),
+    Target("knocks", _knocked_at),
+    Target("natpunch-go's protocol, server", lambda random: _natpunch(random, at_server=True)),
+    Target("natpunch-go's protocol, client", lambda random: _natpunch(random, at_server=False)),
 )

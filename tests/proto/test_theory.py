@@ -55,6 +55,13 @@ def test_what_theory_says_of_places(one: str, other: str, direct: bool) -> None:
     assert pair(one, other).direct is pair(other, one).direct is direct
 
 
+def test_where_the_labs_nats_are_kinder_than_theory() -> None:
+    """A NAT of Linux's that lets everybody in answers by the port at which they came in."""
+    differ = {pairing.name for pairing in pairings(KINDS) if pairing.direct_in_lab and not pairing.direct}
+    assert differ and all("ad-ei" in name or "apd-ei" in name for name in differ)
+    assert not [one for one in pairings(KINDS) if one.direct and not one.direct_in_lab]
+
+
 def test_boxes_in_a_row_are_as_strict_as_the_strictest() -> None:
     assert chained(()) == OPEN
     assert chained((CARRIER, HARD)).mapping is Mapping.ADDRESS_AND_PORT_DEPENDENT

@@ -12,9 +12,10 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from warren.lab.keys import PLACE
 from warren.lab.spaces import Spaces
@@ -23,6 +24,9 @@ from warren.lab.works import memory
 from warren.model.host import Host
 from warren.model.lock import Lock
 from warren.model.network import Network
+
+if TYPE_CHECKING:
+    from warren.daemon.meeting import Meeting
 
 
 def server_name(number: int) -> str:
@@ -70,8 +74,8 @@ class Daemons:
 
         self._start(name, INTERNET, work)
 
-    def attend(self, host: str) -> None:
-        """Start the agent of a host."""
+    def attend(self, host: str, among: Collection[str] = ()) -> None:
+        """Start the agent of a host; `among`: it is to find these hosts only."""
         from warren.daemon.agent import Agent
         from warren.daemon.duties import after_each_apply, duties_here
         from warren.daemon.duty import Duties
@@ -82,7 +86,8 @@ class Daemons:
             machine = Machine(Store(memory(host)))
 
             def read() -> Duties:
-                return duties_here(self.network, self.lock, host, machine)
+                duties = duties_here(self.network, self.lock, host, machine)
+                return replace(duties, meetings=tuple(_among(one, among) for one in duties.meetings))
 
             asyncio.run(Agent(read(), tell, after_each_apply(read, self.network.name, machine)).run())
 
@@ -113,3 +118,7 @@ class Daemons:
             return 0
 
         self.running[name] = self.spaces.fork(space, run)
+
+
+def _among(meeting: Meeting, names: Collection[str]) -> Meeting:
+    return replace(meeting, peers=tuple(peer for peer in meeting.peers if not names or peer.name in names))

@@ -69,7 +69,7 @@ class Tried:
     @property
     def as_told(self) -> bool:
         """Whether it went as theory has it."""
-        wanted = "direct" if self.pairing.direct else "relay" if self.pairing.connects else ""
+        wanted = "direct" if self.pairing.direct_in_lab else "relay" if self.pairing.connects else ""
         return self.path == wanted and (self.met.first is not None) == self.pairing.connects
 
 
@@ -164,7 +164,7 @@ class Field:
         self.forget(ends)
         try:
             with Talk(self.lab, ends, 25) as talk:
-                self.attend(hosts)
+                self.attend(hosts, ends)
                 began = {host: self.told(host, "watching") for host in hosts}
                 starts = [max(began[one] or 0.0, began[other] or 0.0) for one, other in ends]
 
@@ -177,7 +177,7 @@ class Field:
                 def done(number: int) -> bool:
                     pairing, found = batch[number][0], met(number)
                     enough = time.monotonic() - starts[number] >= lingers
-                    if pairing.direct:
+                    if pairing.direct_in_lab:
                         return found.first is not None and found.direct is not None
                     return enough and (found.first is not None or not pairing.connects)
 
@@ -195,13 +195,14 @@ class Field:
         """Let time pass until something is so."""
         return self.lab.wait(lambda: bool(what()), seconds, lambda _: None)
 
-    def attend(self, hosts: Iterable[str]) -> None:
-        """Start agents, and wait until they watch; LabError if one does not."""
+    def attend(self, hosts: Iterable[str], pairs: Iterable[tuple[str, str]] = ()) -> None:
+        """Start agents, each to find the other of its pair alone, or all; LabError if one does not watch."""
         hosts = tuple(hosts)
+        partners = {host: pair for pair in pairs for host in pair}
         for host in hosts:
             told_by(host).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             told_by(host).write_text("")
-            self.lab.daemons.attend(host)
+            self.lab.daemons.attend(host, partners.get(host, ()))
         if not self.until(lambda: all(self.told(host, "watching") for host in hosts), STARTS):
             silent = next(host for host in hosts if not self.told(host, "watching"))
             raise LabError(f"the agent of {silent} did not start", told_by(silent).read_text())

@@ -24,7 +24,8 @@ SOON = 20  # seconds after which a NAT with a short memory forgets; RFC 4787 wan
 class Kind:
     """One kind of place: the NATs in front of it, the outermost first, and what else is there.
 
-    `shared` of the NATs are in front of both hosts of this kind. `firewall`: the host itself lets in answers only.
+    `shared` of the NATs are in front of both hosts of this kind. `firewall`: the host itself lets in answers only; its
+    agent hears probes before the firewall does, and what it sends opens it for WireGuard, so theory need not know.
     `tunnel`: all that it sends goes through a tunnel to another host, but WireGuard's own packets.
     """
 
@@ -41,8 +42,6 @@ class Kind:
     def stand(self) -> Stand:
         """What theory has to know of it."""
         boxes = [behaviour_of(nat) for nat in self.nats]
-        if self.firewall:
-            boxes.append(Behaviour(filtering=BOTH, translates=False))
         if self.blocks_udp:
             boxes[0] = replace(boxes[0], blocks_udp=True)
         return Stand(tuple(boxes), self.ipv6)
@@ -71,9 +70,23 @@ class Pairing:
         return goes_direct(self.one.stand, self.other.stand, self.shared)
 
     @property
+    def direct_in_lab(self) -> bool:
+        """Whether they go direct in the lab, whose NATs are Linux's.
+
+        These answer by the port at which a stranger came in, and not by the one that they show him: a NAT that lets
+        everybody in is as good as one that shows everybody the same.
+        """
+        return goes_direct(_in_lab(self.one.stand), _in_lab(self.other.stand), self.shared)
+
+    @property
     def name(self) -> str:
         """How people call it."""
         return f"{self.one.name} × {self.other.name}"
+
+
+def _in_lab(stand: Stand) -> Stand:
+    boxes = (replace(box, mapping=INDEPENDENT) if box.filtering is INDEPENDENT else box for box in stand.boxes)
+    return replace(stand, boxes=tuple(boxes))
 
 
 def behaviour_of(nat: NatBox) -> Behaviour:
