@@ -12,8 +12,9 @@ from warren.model.lab import Mapping, Ports
 from warren.proto import message
 from warren.proto.address import Address
 from warren.proto.internet import Link
-from warren.proto.message import Agree, Grant, Pong, Probe, Switch
+from warren.proto.message import Agree, Grant, Introduce, Pong, Probe, Switch
 from warren.proto.nat import Behaviour
+from warren.proto.pair import Pair
 from warren.proto.path import Path
 from warren.proto.states import TABLE, Input, State
 from warren.proto.theory import meets
@@ -446,3 +447,24 @@ def test_a_relay_that_was_given_back_is_taken_again() -> None:
 
     assert path.relay is not first
     assert world.run(2.0, lambda: path.relay is not None and path.relay.answers)
+
+
+def test_a_server_that_is_behind_does_not_part_two_hosts_that_start_together() -> None:
+    """One server tells of the peer's new run, another of the last one first: the new one counts, with its counters."""
+    world, a, b = pair(CONE, CONE)
+    path, epoch = a.agent.paths[b.key.public], b.agent._epoch
+    server = world.servers[0].key.public
+
+    def introduce(run: int) -> None:
+        a.agent._pushed(Introduce(b.key.public, run, 0, ()), server, world.internet.now)
+
+    for run in (epoch, epoch ^ 1, epoch):
+        introduce(run)
+    assert path.pair is not None
+    assert path.pair.tag_in == Pair(a.key, a.agent._epoch, b.key.public, epoch).tag_in
+
+    assert meet(world, a, b, 5.0)
+    for run in (epoch ^ 2, epoch):
+        introduce(run)
+    assert path.pair.tag_in == Pair(a.key, a.agent._epoch, b.key.public, epoch).tag_in
+    assert meet(world, a, b, 90.0)

@@ -73,7 +73,8 @@ class Path:
         self.candidates: tuple[Candidate, ...] = ()  # as a server last told them
         self._spare: tuple[Grant, bytes] | None = None
         self.calls = False  # the peer should be called, so that both probe at once
-        self._epochs: list[int] = []
+        self._runs: dict[int, Pair] = {}  # by epoch, the present one last; one taken up again goes on counting
+        self._met = False  # the peer has been heard in the present one
         self._endpoint: Address | None = None
         self._generation = self._highest = 0
         self._since = 0.0
@@ -102,9 +103,12 @@ class Path:
         """Take what a server says of the peer."""
         if not said.epoch:
             return self._enter(Input.GONE, now)
-        if said.epoch not in self._epochs:
-            self._begin(said.epoch, now)
-        elif said.epoch != self._epochs[-1]:
+        present = next(reversed(self._runs), 0)
+        if said.epoch not in self._runs or (said.epoch != present and not self._met):
+            self._begin(
+                said.epoch, now
+            )  # also a run that was known: what came after it was never heard, and may be over
+        elif said.epoch != present:
             return None  # a run that is over: that server does not know it yet
         elif self.state is State.ABSENT:
             self._enter(Input.INTRODUCED, now)
@@ -168,6 +172,7 @@ class Path:
         if isinstance(taken, Refusal):
             return taken
         said, number = taken
+        self._met = True
         if self.relay and source == self.relay.place:
             self.relay.heard = True
         match said:
@@ -230,10 +235,13 @@ class Path:
     def _begin(self, epoch: int, now: float) -> None:
         """Begin anew with a run of the peer that was not known: nothing of the last one means anything."""
         try:
-            self.pair = Pair(self._static, self._epoch, self.peer, epoch)
+            self.pair = self._runs.pop(epoch, None) or Pair(self._static, self._epoch, self.peer, epoch)
         except NoiseError:
             return
-        self._epochs = [*self._epochs, epoch][-EPOCHS:]
+        self._runs[epoch] = self.pair
+        if len(self._runs) > EPOCHS:
+            del self._runs[next(iter(self._runs))]
+        self._met = False
         self.pairs = Pairs()
         self._generation = self._highest = 0
         self._not_before, self._hold = now, HOLDS
