@@ -142,7 +142,9 @@ def _server() -> Iterator[Row]:
         visit.offer((Candidate(Origin.HOST, at),), 0.0)
     before = resident_kibibytes()
     bench = _Bench(
-        Rendezvous(own, by_one_port(links), random.randbytes, Lender(place.ip, range(30000, 50000), random.randbytes)),
+        Rendezvous(
+            own, by_one_port(links), random.randbytes, Lender((place.ip,), range(30000, 50000), random.randbytes)
+        ),
         visits,
     )
     for _ in range(8):
