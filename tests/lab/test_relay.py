@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from tests.lab.enclosed import enclosed
 from tests.lab.test_meeting import Talk, answers, endpoint, network_of, outside, paths, talking, until
+from warren.daemon import carrier as carrier_module
 from warren.daemon import lanes as lanes_module
 from warren.daemon.carrier import Carrier
 from warren.daemon.lanes import Lanes
@@ -164,11 +166,45 @@ async def at_the_bench(spaces: Spaces, versions: tuple[int, int]) -> dict[str, o
     return found
 
 
+async def bounded(spaces: Spaces) -> dict[str, object]:
+    """A lane of a hundred packets a second, and hosts that say hello once."""
+    lent = Lent((X, Y), RELAY, PORT, 7, b"s" * 32, float("inf"))
+    carrier = Carrier(print)
+    ingress = Ingress("relay_here", PORTS, header(RelayHello)[:5], 100)
+    lanes = Lanes(ingress, carrier.ways, print)
+    keeping = asyncio.create_task(lanes.run())
+    carrier.open(lent)
+    x, y = Host(spaces, "x", X, lent, 4), Host(spaces, "y", Y, lent, 4)
+    for each in (x, y):
+        await each.greet()
+    lanes.stir()
+    while len(lanes) < 2:
+        await asyncio.sleep(0.005)
+    for _ in range(100):
+        x.line.sendto(b"\4many", x.place)
+    counted = ingress.counted()[lent.port_of(X)]
+    found: dict[str, object] = {"passed": counted.packets, "over": counted.over}
+    while "goto" in os.popen("nft list table netdev relay_here").read():
+        await asyncio.sleep(0.05)
+    y.line.sendto(b"\4late", y.place)
+    found["late"] = (await x.got()).decode()
+    found["by the process"] = carrier.packets["carried"]
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    carrier.close_all()
+    return found
+
+
 def on_the_bench() -> dict[str, dict[str, object]]:
     spaces = bench()
     spaces.base = spaces["r"]
     enter(spaces.base)
-    return {
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")  # it is not needed
+    Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("0")
+    lasts, carrier_module.SILENT = carrier_module.SILENT, 2.0
+    held = asyncio.run(asyncio.wait_for(bounded(spaces), 30))
+    carrier_module.SILENT = lasts
+    return {"bounded": held} | {
         "{}-{}".format(*versions): asyncio.run(asyncio.wait_for(at_the_bench(spaces, versions), 30))
         for versions in ((4, 4), (6, 6), (4, 6))
     }
@@ -201,6 +237,14 @@ def test_strangers_flushes_and_moves(seen: dict[str, dict[str, object]], version
     assert found["after a move"] == "\4found"
     assert found["told"] == []
     assert found["tables left"] == ""
+
+
+def test_a_lane_has_a_limit_and_an_end(seen: dict[str, dict[str, object]]) -> None:
+    """What is over the limit is dropped; the lane of hosts that say nothing runs out, and the process carries."""
+    found = seen["bounded"]
+    assert 20 <= int(str(found["passed"])) < 100
+    assert int(str(found["passed"])) + int(str(found["over"])) == 100
+    assert (found["late"], found["by the process"]) == ("\4late", 1)
 
 
 # --- hosts behind NATs, WireGuard, a whole server -------------------------------------------------------------

@@ -22,7 +22,7 @@ from warren.model.prefix import Address
 from warren.sys.hops import Hop
 from warren.sys.run import CommandFailed, Run, run
 
-RATE, BURST = 100_000, 20_000  # packets of one lane each second, and at once: about a Gbit/s
+RATE = 100_000  # packets of one lane each second, about a Gbit/s; a fifth of it may come at once
 _KEYS = {
     4: ("ip", "ipv4_addr . inet_service . ipv4_addr . inet_service"),
     6: ("ip6", "ipv6_addr . inet_service . ipv6_addr . inet_service"),
@@ -161,7 +161,8 @@ class Ingress:
             f"flush chain {name}",
             f"add rule {name} @th,64,{8 * len(self._up)} 0x{self._up.hex()} accept",
             f"add rule {name} meta length > {lane.hop.mtu} accept",
-            f"add rule {name} limit rate over {self._rate}/second burst {BURST} packets counter name over{port} drop",
+            f"add rule {name} limit rate over {self._rate}/second burst {self._rate // 5} packets "
+            f"counter name over{port} drop",
             f"add rule {name} counter name {name} {family} saddr set {lane.there} {family} daddr set {lane.target[0]} "
             f"udp sport set {lane.by} udp dport set {lane.target[1]} "
             f'fwd {family} to {lane.hop.next} device "{lane.hop.device}"',
