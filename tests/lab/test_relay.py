@@ -63,6 +63,13 @@ address add fd01::1/64 dev rx nodad
 address add 10.2.0.1/24 dev ry
 address add fd02::1/64 dev ry nodad
 """
+# Another cable to y, and a route by it.
+OTHER_WAY = """
+ip link add other type veth peer name eth1 netns {y}
+nsenter --net={y} ip link set eth1 up
+ip link set other up
+ip route add 10.2.0.2/32 dev other src 10.2.0.1
+"""
 
 
 def bench() -> Spaces:
@@ -158,6 +165,12 @@ async def at_the_bench(spaces: Spaces, versions: tuple[int, int]) -> dict[str, o
         await asyncio.sleep(0.005)
     y.line.sendto(b"\4found", y.place)
     found["after a move"] = (await moved.got()).decode()
+    if versions == (4, 4):
+        os.system(OTHER_WAY.format(y=spaces["y"].path))
+        while not any(lane.hop.device == "other" for lane in tuple(ingress.lanes.values())):
+            await asyncio.sleep(0.005)
+        moved.line.sendto(b"\4by the other way", moved.place)
+        assert await y.got() == b"\4by the other way"
     found["told"] = told
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)

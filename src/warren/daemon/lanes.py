@@ -22,13 +22,14 @@ from warren.proto.relay import Joined
 from warren.sys.errors import HostError
 from warren.sys.hops import Hop, hops
 from warren.sys.ingress import Counted, Ingress, Lane
-from warren.sys.monitor import MONITOR, is_of
+from warren.sys.monitor import MONITOR
 from warren.sys.privilege import has_net_admin
 from warren.sys.run import environment, find_program
 
 HOLDS = 20.0  # seconds between two looks at which lanes go on
 SETTLES = 0.005  # seconds in which the two hellos of a pair arrive together
 GROWN = 1.0  # seconds by which the end of a lane has to be later before the kernel is told
+RESTS = 1.0  # seconds until it is looked again at what changed, on a machine whose routes never rest
 SAMPLED = 1.0  # seconds for which counters are not asked for again
 
 
@@ -181,17 +182,16 @@ class Lanes:
     # --- what changes on this machine ---------------------------------------------------------------------
 
     async def _monitor(self) -> None:
-        """Look again at the ways to hosts whenever a route or a device changes that may be one of them."""
+        """Look again at the ways to hosts whenever a route or a device changes, once a second at most."""
         process = await asyncio.create_subprocess_exec(
             *MONITOR, stdout=asyncio.subprocess.PIPE, env=environment(os.environ), stdin=asyncio.subprocess.DEVNULL
         )
         assert process.stdout is not None
         try:
-            async for line in process.stdout:
-                text = line.decode(errors="replace")
-                if any(is_of(text, device) for device in {hop.device for hop in tuple(self._hops.values())}):
-                    self._stale = True
-                    self.stir()
+            while await process.stdout.read(1 << 16):
+                self._stale = True
+                self.stir()
+                await asyncio.sleep(RESTS)
         finally:
             with suppress(ProcessLookupError):
                 process.kill()

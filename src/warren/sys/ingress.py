@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from warren.model.change import Command
 from warren.model.prefix import Address
 from warren.sys.hops import Hop
-from warren.sys.run import CommandFailed, Run, run
+from warren.sys.run import Run, run
 
 RATE = 100_000  # packets of one lane each second, about a Gbit/s; a fifth of it may come at once
 _KEYS = {
@@ -185,6 +185,3 @@ class Ingress:
 
     def _nft(self, text: str) -> None:
         self._run(Command(("nft", "-f", "-"), text, says="lanes of the relay"))
-
-
-__all__ = ["CommandFailed", "Counted", "Ingress", "Lane"]
