@@ -2,7 +2,7 @@
 
 a ── home: same port for everybody, strict, hairpin         d ── dark: drops UDP
 b ── open: same port for everybody, lets in other ports     e ── wall: refuses UDP, and says so
-c ── firm: another port for each                            f ── on the internet, both IP versions
+c ── firm: another port for each, as for g behind bank      f ── on the internet, both IP versions
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from warren.core.parse import parse
 from warren.lab.lab import Lab, bring_up
 from warren.lab.topology import host_space
 from warren.lab.works import memory
+from warren.proto.address import Origin
 from warren.proto.known import KnownPeer
 from warren.proto.states import State
 from warren.sys.known import find
@@ -47,17 +48,20 @@ hosts:
   d: {key: dAdEvSmsHi4crePLWSvTh0WkiRIi1BNDiF1nOAYZvQQ=, uplink: eth0}
   e: {key: xvhDcsD9Mdh9sTmSXqZiXnj2Mk4N2IFWRl2V5wdgb2I=, uplink: eth0}
   f: {key: 5mCMvuBT5ykqz9qNrSOm5uZQzGuNi3hPB4qEBPBVPiQ=, uplink: eth0}
+  g: {key: mFUbG8MwsXfI43ceKegsig/rX4r6L/QNjTtYF9+uOzY=, uplink: eth0}
 lab:
   nats:
     home: {mapping: endpoint-independent, filtering: address-and-port-dependent, hairpin: true}
     open: {mapping: endpoint-independent, filtering: address-dependent, ports: random}
     firm: {mapping: address-and-port-dependent, filtering: address-and-port-dependent, ports: random}
+    bank: {mapping: address-and-port-dependent, filtering: address-and-port-dependent, ports: random}
     dark: {mapping: endpoint-independent, filtering: address-and-port-dependent}
     wall: {mapping: endpoint-independent, filtering: address-and-port-dependent}
-  place: {a: home, b: open, c: firm, d: dark, e: wall, f: internet}
-  links: {a: {ipv6: false}, b: {ipv6: false}, c: {ipv6: false}, d: {ipv6: false}, e: {ipv6: false}}
+  place: {a: home, b: open, c: firm, d: dark, e: wall, f: internet, g: bank}
+  links:
+    {a: {ipv6: false}, b: {ipv6: false}, c: {ipv6: false}, d: {ipv6: false}, e: {ipv6: false}, g: {ipv6: false}}
 """
-PATIENCE = 30.0
+PATIENCE = 90.0  # seconds, on a machine that has much else to do
 
 
 def command(lab: Lab, host: str, *words: str, by: tuple[str, ...] = (), terminal: int = 0) -> subprocess.Popen[str]:
@@ -93,6 +97,16 @@ def known(host: str) -> dict[str, KnownPeer]:
     return {one.name: one for one in found.known.peers} if found is not None and found.alive else {}
 
 
+def state_of(host: str, peer: str) -> State | None:
+    one = known(host).get(peer)
+    return one.state if one is not None else None
+
+
+def asked_at_home(host: str, peer: str) -> int:
+    """How often a host has asked a peer at the peer's own address, where no NAT lets anything through."""
+    return max((one.asked for one in known(host)[peer].places if one.origin is Origin.HOST), default=0)
+
+
 def keyed(lab: Lab) -> str:
     """The file with the keys that servers have in the lab."""
     text, written = TEXT, re.findall(r"51819, key: ([^}]+)", TEXT)
@@ -111,7 +125,7 @@ def story() -> dict[str, Any]:
         lab.spaces.run(f"nat.{nat}", ("nft", "-f", "-"), rules)
     found: dict[str, Any] = {}
     servers = [f"--server={one.address}={one.key}" for one in lab.network.rendezvous]
-    asked = {host: command(lab, host, "netcheck", "--json", *servers) for host in lab.network.by_name}
+    asked = {host: command(lab, host, "netcheck", "--json", *servers) for host in "abcdef"}
     asked["one server"] = command(lab, "a", "netcheck", "--json", servers[0], by=("setpriv", "--bounding-set", "-all"))
     file = Path("/run/netcheck.yaml")
     file.write_text(keyed(lab))
@@ -121,12 +135,12 @@ def story() -> dict[str, Any]:
     found["while it waits"] = os.read(ours, 1000).decode()
     found["outside"] = {name: str(nat.attachment.addresses[0].ip) for name, nat in lab.world.nat_by_name.items()}
 
-    wanted = {"b": State.DIRECT, "c": State.RELAYED}
-    until(lambda: {name: one.state for name, one in known("a").items() if name in wanted} == wanted, "paths")
-    until(lambda: all(one.asked > 3 for name in "bc" for one in known("a")[name].places), "places are tried")
+    for host, peer, state in (("a", "b", State.DIRECT), ("c", "g", State.RELAYED)):
+        until(lambda host=host, peer=peer, state=state: state_of(host, peer) is state, f"{host} and {peer}")
+        until(lambda host=host, peer=peer: asked_at_home(host, peer) > 3, "places are tried")
     found["status"] = device(lab, "a")["paths"]
     found["status of c"] = device(lab, "c")["paths"]
-    found["text"] = printed(command(lab, "a", "status"))[1]
+    found["text"] = "".join(printed(command(lab, host, "status"))[1] for host in "ac")
     lab.daemons.stop("a", signal.SIGKILL)
     found["text of the killed"] = printed(command(lab, "a", "status"))[1]
     lab.daemons.stop("b")
@@ -175,17 +189,17 @@ def test_nats_are_told(
         hairpin,
     )
     assert {one["observed"].rpartition(":")[0] for one in four["servers"]} == {told["outside"][nat]}
-    assert all(0 < one["rtt"] < 2 for one in four["servers"]) and len(four["servers"]) == 2
+    assert all(0 < one["rtt"] < 5 for one in four["servers"]) and len(four["servers"]) == 2
     assert four["source"].startswith("100.64.") and six["source"] == ""
 
 
 def test_a_host_on_the_internet_has_no_nat(told: dict[str, Any]) -> None:
     status, four, six, found = checked(told, "f")
     assert status == 0 and found == []
-    assert (four["mapping"], four["port_kept"], four["hairpin"]) == ("no-nat", True, "no-nat")
-    assert four["filtering"] == "other-ports"
-    assert {each["observed"].rpartition(":")[0] for each in four["servers"]} == {four["source"]}
-    assert six["source"] and six["servers"] == []
+    for one in (four, six):
+        assert (one["mapping"], one["port_kept"], one["hairpin"]) == ("no-nat", True, "no-nat")
+        assert one["filtering"] == "other-ports" and len(one["servers"]) == 2
+        assert {each["observed"].rpartition(":")[0].strip("[]") for each in one["servers"]} == {one["source"]}
 
 
 def test_where_udp_vanishes_it_is_told_from_a_network_that_is_down(told: dict[str, Any]) -> None:
@@ -234,14 +248,15 @@ def test_status_says_how_each_peer_is_reached_and_why_not_otherwise(told: dict[s
     assert paths["nat"][0]["observed"] == [f"{told['outside']['home']}:51820"]
     assert all(one["up"] for one in paths["servers"])
 
-    b, c, d = (peers[name] for name in "bcd")
-    assert b["endpoint"].startswith(told["outside"]["open"]) and 0 < b["rtt"] < 2
+    b, d = (peers[name] for name in "bd")
+    assert b["endpoint"].startswith(told["outside"]["open"]) and 0 < b["rtt"] < 5
     fates = {one["origin"]: one for one in b["places"]}
     assert fates["observed"]["fate"] == "used"
     assert fates["host"]["fate"] == "silent" and fates["host"]["asked"] > 2
-    assert c["relay"]["answers"] and c["endpoint"] == c["relay"]["address"] and c["rtt"] is None
-    assert 0 < c["relay"]["rtt"] < 2
-    assert {one["fate"] for one in c["places"]} == {"silent"}
+    g = next(one for one in told["status of c"]["peers"] if one["name"] == "g")
+    assert g["relay"]["answers"] and g["endpoint"] == g["relay"]["address"] and g["rtt"] is None
+    assert 0 < g["relay"]["rtt"] < 5
+    assert {one["fate"] for one in g["places"] if one["origin"] == "host"} == {"silent"}
     assert d["path"] in ("absent", "sought", "relay") and d["rtt"] is None
     assert [one["shown"] for one in told["status of c"]["nat"]] == ["port-for-each"]
 

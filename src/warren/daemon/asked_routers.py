@@ -7,13 +7,12 @@ import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from warren.daemon.mapped import PATIENCE
 from warren.proto.address import Address
 from warren.proto.portmap import http
 from warren.proto.portmap.survey import Spoken, Survey
 from warren.proto.portmap.values import SERVER, By
 from warren.sys import router as routers
-from warren.sys.router import Router
+from warren.sys.router import PATIENCE, Router
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,11 @@ from warren.proto.portmap.pcp import NONCE
 from warren.proto.portmap.values import SERVER
 from warren.sys import router as routers
 from warren.sys.errors import HostError
-from warren.sys.router import Router
+from warren.sys.router import PATIENCE, Router
 from warren.sys.udp import ports_in_use
 
 LOOKS = 10.0  # seconds between two looks at whether WireGuard still listens there
-PATIENCE = 3.0  # seconds for an exchange over TCP
-HASTE = 1.0  # and for the last one, while everything waits
+HASTE = 1.0  # seconds for the last exchange over TCP, while everything waits
 
 
 class Mapped:

@@ -25,6 +25,7 @@ AT_ONCE = 16  # datagrams that are taken before others have their turn
 LARGEST = 2048  # bytes of a datagram that are looked at; no protocol here sends more
 MOST_SOURCES = 3  # addresses of one family that a port is asked for
 PIECE = 4096
+PATIENCE = 3.0  # seconds for an exchange over TCP
 TTL = 2  # of a search among everybody (UPnP Device Architecture 1.1 section 1.3.2)
 _ALL = {4: "224.0.0.1", 6: "ff02::1"}
 _LOCAL = ip_network("fc00::/7")
