@@ -25,6 +25,7 @@ MODULES = (
     "dns",
     "failover",
     "meeting",
+    "hard_nats",
     "fuzz",
     "natpunch",
     "relay",

@@ -203,7 +203,7 @@ def test_the_chains_are_those_of_the_code(tmp_path: Path) -> None:
 
     named = set(re.findall(r"^\| `(\w+)` \|", HOW, re.MULTILINE))
     hooked = set()
-    for example in ("portals", "own-traffic", "overlap", "gateway", "names"):
+    for example in ("portals", "own-traffic", "overlap", "gateway", "names", "mesh"):
         path = ROOT / "examples" / f"{example}.yaml"
         loaded = load(path.read_bytes(), None, example, sets=read_sets(str(path)))
         assert loaded.network is not None and loaded.lock is not None

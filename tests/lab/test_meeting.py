@@ -50,8 +50,8 @@ expect:
   - {from: d, to: 1.1.1.1, exit: d}
 lab:
   nats:
-    one: {mapping: endpoint-independent, filtering: address-and-port-dependent, ports: random}
-    two: {mapping: endpoint-independent, filtering: address-and-port-dependent, ports: random}
+    one: {mapping: address-and-port-dependent, filtering: address-and-port-dependent, ports: random}
+    two: {mapping: endpoint-independent, filtering: address-dependent, ports: random}
     hard: {mapping: address-and-port-dependent, filtering: address-and-port-dependent, ports: random}
     cafe: {mapping: endpoint-independent, filtering: address-and-port-dependent}
   place: {a: one, b: two, c: hard, d: cafe, e: cafe}
@@ -208,8 +208,9 @@ def move(lab: Lab, host: str, nat: str) -> float:
 def story() -> dict[str, object]:
     lab = bring_up(network_of(TEXT), None)
     found: dict[str, object] = {}
-    theory = {"b": "directly", "c": "relay", "d": "directly", "e": "directly"}
-    until(lambda: paths("a") == theory and paths("c").get("b") == "relay", 15, "all found")
+    # Whom chance has to help (a and c with d and e) may take longer: test_hard_nats.py.
+    theory = {"b": "directly", "c": "relay"}.items()
+    until(lambda: theory <= paths("a").items() and paths("c").get("b") == "directly", 15, "all found")
     until(lambda: paths("d").get("e") == "directly", 15, "who is behind the same NAT")
     found["in one LAN"] = endpoint(lab, "d", "e"), str(lab.world.host_by_name["e"].attachment.addresses[0].ip)
     until(lambda: answers(lab, "a", "b") and answers(lab, "a", "c"), 10, "all answer")
@@ -225,8 +226,8 @@ def story() -> dict[str, object]:
         time.sleep(0.5)
         found["without agents"] = max(direct.gap(began), portal.gap(began))
         attend(lab, "a", "b", "e")
-        until(lambda: paths("a") == theory and paths("e").get("b") == "directly", 15, "all as before")
-        assert endpoint(lab, "a", "b").startswith(outside(lab, "two"))
+        until(lambda: theory <= paths("a").items() and paths("e").get("b") == "directly", 15, "all as before")
+        until(lambda: endpoint(lab, "a", "b").startswith(outside(lab, "two")), 15, "direct again")
         found["agents ended and started"] = max(direct.gap(began), portal.gap(began))
 
         used = 0 if endpoint(lab, "a", "c").startswith(str(lab.world.names[0][1][0])) else 1

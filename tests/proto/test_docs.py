@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 from tests.proto.parts import MESSAGES
+from warren.model.many_ports import FIRST_PORT, HEAD, LAST_PORT, MANY
 from warren.proto import knock
 from warren.proto.asking import ALL
 from warren.proto.asking import ASK_RATE as QUESTION_RATE
 from warren.proto.asking import ASKS as QUESTIONS
+from warren.proto.birthday import AGAIN, LASTS, PHASES, RATE, Phase
 from warren.proto.codec import MAX_CANDIDATES, Laid, layout
 from warren.proto.cookie import ROTATES
 from warren.proto.door import HELLO_RATE, HELLOS, TRIALS
@@ -34,12 +37,18 @@ def table(laid: Iterable[type[Laid]]) -> str:
     return "\n".join(rows)
 
 
-def diagram() -> str:
-    rows = [f"    {state} --> {then}: {happened}" for (state, happened), then in TABLE.items()]
-    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {State.ABSENT}", *rows, "```"])
+def diagram(begins: StrEnum, changes: Mapping[tuple[StrEnum, StrEnum], StrEnum]) -> str:
+    rows = [f"    {state} --> {then}: {happened}" for (state, happened), then in changes.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {begins}", *rows, "```"])
 
 
-DRAWN = {"packet": table(PACKETS), "knock": table([knock.Knock]), "message": table(MESSAGES), "states": diagram()}
+DRAWN = {
+    "packet": table(PACKETS),
+    "knock": table([knock.Knock]),
+    "message": table(MESSAGES),
+    "states": diagram(State.ABSENT, TABLE),
+    "birthday": diagram(Phase.RESTS, PHASES),
+}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -61,6 +70,11 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert (HEADER, ROTATES) == (8, 120.0)  # "eight bytes", "two minutes"
     assert f"at most {LARGEST} bytes" in page and f"at most {MAX_CANDIDATES})" in page
     assert f"a window of {WIDTH}" in page
+    assert f"{RATE:.0f} packets a second for {LASTS:.0f} seconds" in page and f"{AGAIN / 60:.0f} minutes" in page
+    assert (
+        f"each of {MANY} ports ({FIRST_PORT} to {LAST_PORT})" in page
+        and int.from_bytes(MAGIC + bytes([VERSION])) == HEAD
+    )
     assert f"{HELLOS} Hellos of a source at once" in page and f"and {HELLO_RATE:.0f} a second" in page
     assert f"{ASKS} messages of a host at once and {ASK_RATE:.0f} a second, at once {EACH} more for each link" in page
     assert f"{QUESTIONS} of a source at once and {QUESTION_RATE:.0f} a" in page and f"{ALL} a second of all" in page

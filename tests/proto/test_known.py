@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from warren.lab.simulated import PORT, Node, World
-from warren.model.lab import Mapping
+from warren.model.lab import Mapping, Ports
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.known import Known, KnownPeer, known_of
 from warren.proto.nat import Behaviour
@@ -16,7 +16,7 @@ from warren.proto.states import State
 from warren.proto.tried import MOST, UNSURE, Fate, Trials, fate_of
 
 EI, APD = Mapping.ENDPOINT_INDEPENDENT, Mapping.ADDRESS_AND_PORT_DEPENDENT
-HOME, FIRM = Behaviour(EI, APD), Behaviour(APD, APD)
+HOME, FIRM = Behaviour(EI, APD), Behaviour(APD, APD, Ports.RANDOM)
 HERE, THERE = Address.of("198.51.100.7", 51820), Address.of("203.0.113.9", 4000)
 
 
@@ -48,7 +48,7 @@ def test_a_direct_path_and_what_was_tried_beside_it() -> None:
 
 def test_who_is_relayed_knows_why() -> None:
     world = World()
-    a, c = world.node(world.box(HOME)), world.node(world.box(FIRM))
+    a, c = world.node(world.box(FIRM)), world.node(world.box(FIRM))
     world.start()
     assert world.run(20, lambda: a.state(c) is State.RELAYED)
     world.run(8)

@@ -117,3 +117,29 @@ def test_it_leaves_by_the_way_of_its_mark(pair: tuple[Box, Box]) -> None:
 
     marked, plain = near.call(work)
     assert (str(marked), plain) == (ENDS[4][0], None)
+
+
+def test_a_row_of_ports_is_heard_and_sent_from(pair: tuple[Box, Box]) -> None:
+    near, far = pair
+
+    def work() -> list[tuple[bytes, Address, int]]:
+        hears = Port(51820, MARK)
+        row = hears.hear(61440, 61695)
+
+        def send() -> None:
+            sends = Port(4000, MARK)
+            for port in (61439, 61440, 61500, 61695, 61696):
+                sends.send(OURS + bytes([port % 256]), Address.of(ENDS[4][1], port), 6000 + port % 256)
+            sends.send(b"\x04\0\0\0", Address.of(ENDS[4][1], 61500), 6000)
+
+        assert near.fork(send) == 0
+        found: list[tuple[bytes, Address, int]] = []
+        end = time.monotonic() + 5
+        while len(found) < 3 and time.monotonic() < end:
+            found += hears.taken_at(row)
+        row.close()
+        hears.close()
+        return found
+
+    expected = [(port, Address.of(ENDS[4][0], 6000 + port % 256)) for port in (61440, 61500, 61695)]
+    assert [(port, source) for _, source, port in far.call(work)] == expected

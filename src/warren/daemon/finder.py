@@ -12,6 +12,7 @@ import asyncio
 import os
 import socket
 
+from warren.daemon.aside import Aside
 from warren.daemon.mapped import Mapped
 from warren.daemon.meeting import Meeting, Say
 from warren.daemon.noting import Noting
@@ -39,6 +40,7 @@ class Finder:
         self.port = Port(meeting.port, meeting.mark)
         self.tunnel = Tunnel(meeting, say)
         self.mapped = Mapped(meeting.port, meeting.mark, private, say, self._remapped)
+        self._aside = Aside(meeting, self.port, self._hear, say)
         self._servers = Servers(self.port, self._serve_by, say)
         self._states: dict[bytes, State] = {}
         self._noting = noting
@@ -100,6 +102,7 @@ class Finder:
             self._timer.cancel()
         for reader in self.port.readers:
             asyncio.get_running_loop().remove_reader(reader)
+        self._aside.close()
         self.port.close()
         self.tunnel.close()
         if self._noting is not None:
@@ -113,6 +116,8 @@ class Finder:
         for data, to in self.agent.to_send(loop.time()):
             if not self.port.send(data, to):
                 self.agent.unsent(to)
+        self._aside.send(self.agent.apart())
+        self._aside.bind(self.agent.bound, loop.time())
         self.tunnel.use(self.agent.events(), loop.time())
         self._tell_states()
         if self._timer is not None:
@@ -124,6 +129,10 @@ class Finder:
         now = asyncio.get_running_loop().time()
         for data, source in self.port.taken(reader):
             self.agent.receive(data, source, now)
+        self.pump()
+
+    def _hear(self, data: bytes, source: Address, port: int) -> None:
+        self.agent.receive(data, source, asyncio.get_running_loop().time(), port)
         self.pump()
 
     def _serve_by(self, servers: dict[Address, bytes]) -> None:

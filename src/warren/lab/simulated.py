@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from random import Random
 
+from warren.model.many_ports import FIRST_PORT, LAST_PORT
 from warren.proto.address import Address, Candidate, Origin
 from warren.proto.agent import Agent
 from warren.proto.internet import IP, Host, Internet, Link, Realm
@@ -124,10 +125,15 @@ class Node(Shell):
         self.pump()
 
     def heard(self, data: bytes, source: Address, port: int, now: float) -> None:
-        """Take what came to WireGuard's port: data, or something for the agent."""
+        """Take what came to WireGuard's port, or one beside it: data, or something for the agent."""
+        aside = FIRST_PORT <= port <= LAST_PORT
         if port != self.port:
-            return self.others(data, source, port, now)
+            self.others(data, source, port, now)
+            if not aside:
+                return
         if data[:1] == b"\x04":
+            if aside and port != self.agent.bound.get(source):
+                return
             who = data[1:33]
             use = self.endpoints.get(who)
             if use and use.exclusive and source != use.endpoint:
@@ -139,13 +145,15 @@ class Node(Shell):
                 self.agent.traffic(who, now)
                 self.plan(self.agent.next_timer())
         elif self.alive:
-            self.agent.receive(data, source, now)
+            self.agent.receive(data, source, now, port if aside else 0)
             self.pump()
 
     def pump(self) -> None:
         now = self.internet.now
         for data, to in self.agent.to_send(now):
             self.host.send(data, to, self.port)
+        for data, to, port in self.agent.apart():
+            self.host.send(data, to, port)
         for use in self.agent.events():
             self.endpoints[use.peer] = use
             self.log.append((now, use))
@@ -155,7 +163,7 @@ class Node(Shell):
         """Send data to another host from now on."""
         use = self.endpoints.get(to.key.public)
         if use and use.endpoint:
-            self.host.send(b"\x04" + self.key.public, use.endpoint, self.port)
+            self.host.send(b"\x04" + self.key.public, use.endpoint, self.agent.bound.get(use.endpoint, self.port))
         self.internet.at(self.internet.now + every, lambda: self.talk(to, every))
 
     def state(self, peer: Node) -> State:

@@ -32,6 +32,7 @@ class Set:
     Elements are prefixes for the address types (then `flags interval`), else text. `timeout` in seconds; 0 is for ever.
     `feed` says where on this machine the elements are read again to refresh them (`NamedSet.feed`); empty: nowhere.
     With `points` it holds single addresses that programs and packets put in, at most so many.
+    With `to` it is a map: its elements, which are live, lead to values of that type.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Set:
     timeout: int = 0
     feed: str = field(default="", compare=False)
     points: int = 0
+    to: SetType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,13 @@ class HopsLeft:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class UdpBegins:
+    """`@th,64,32 number`: the first four bytes of a UDP datagram; follows a match of a UDP port."""
+
+    number: int
+
+
 Match = (
     IfName
     | Addr
@@ -221,6 +230,7 @@ Match = (
     | CameFrom
     | Unknocked
     | HopsLeft
+    | UdpBegins
 )
 
 # --- statements ------------------------------------------------------------------------------------------
@@ -391,6 +401,24 @@ class Admit:
     family: Family
 
 
+@dataclass(frozen=True, slots=True)
+class NoTrack:
+    """`notrack`: conntrack does not see the packet; in chains before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortFrom:
+    """`udp sport|dport set ip|ip6 … map @map`: one end's port becomes what a live map says of the other end.
+
+    The other end's address and port are the key; what the map does not have stays as it is. No connection is involved:
+    before conntrack or after it, the packet alone is altered.
+    """
+
+    field: str
+    family: Family
+    map: SetRef
+
+
 Statement = (
     Counter
     | Accept
@@ -412,6 +440,8 @@ Statement = (
     | Masquerade
     | Learn
     | Admit
+    | NoTrack
+    | PortFrom
 )
 
 # --- chains and tables -----------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
     receive(data, source, now)     to_send(now)     next_timer()     events()
 
-All its packets go from WireGuard's own port, and what it receives comes to that port. Its events say where WireGuard
-is to send to. Servers that fall silent take nothing from a path that works.
+All its packets go from WireGuard's own port, and what it receives comes to that port, but for those that open a hard
+NAT (`apart`). Its events say where WireGuard is to send to. Servers that fall silent take nothing from a path that
+works.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from warren.model.lab import Mapping
 from warren.proto import packet
 from warren.proto.address import Address, Candidate
 from warren.proto.agenda import Agenda
+from warren.proto.birthday import Here, Phase
 from warren.proto.door import Draw
+from warren.proto.look import Look
 from warren.proto.member import ALL
 from warren.proto.message import Call, Introduce, WantRelay
 from warren.proto.noise import KeyPair
@@ -55,6 +58,9 @@ class Agent:
         self._touched: set[bytes] = set()  # paths to which something happened since `to_send` was last asked
         self._tags: dict[bytes, bytes] = {}  # which peer's packets begin with what
         self._was_up = False
+        self._look = Look(static, draw, only)
+        self._here: Here | None = None
+        self._apart: list[tuple[bytes, Address, int]] = []
         self.refused: Counter[Refusal] = Counter()
         self.serve_by(servers, float("-inf"))
         self.link(peers)
@@ -74,7 +80,8 @@ class Agent:
     def link(self, peers: Iterable[bytes]) -> None:
         """Have paths to these peers, in the place of others; those that stay are left alone."""
         wanted = [peer for peer in sorted(peers) if peer != self._static.public]
-        self.paths = {peer: self.paths.get(peer) or Path(self._static, self._epoch, peer) for peer in wanted}
+        made = {peer: Path(self._static, self._epoch, peer, self._draw) for peer in wanted if peer not in self.paths}
+        self.paths = {peer: self.paths.get(peer) or made[peer] for peer in wanted}
         self._uses = {peer: self._uses.get(peer, path.use) for peer, path in self.paths.items()}
         self._asks = {peer: self._asks.get(peer, (float("-inf"), 0)) for peer in self.paths}
         self._tags = {path.pair.tag_in: peer for peer, path in self.paths.items() if path.pair is not None}
@@ -93,6 +100,7 @@ class Agent:
         for path in self.paths.values():
             path.pairs.stir(now)
             path.calls = True
+            path.birthday.changed(now)
             if path.relay:
                 path.relay.renew(now)
         self._touched = set(self.paths)
@@ -136,9 +144,9 @@ class Agent:
 
     # --- the shape of a machine -----------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, source: Address, now: float) -> None:
-        """Take a datagram, whatever it is."""
-        refusal = self._take(packet.parse(data), source, now)
+    def receive(self, data: bytes, source: Address, now: float, port: int = 0) -> None:
+        """Take a datagram, whatever it is; `port` is where it came to, if that is not WireGuard's own."""
+        refusal = self._take(packet.parse(data), source, now, port)
         if refusal is not None:
             self.refused[refusal] += 1
         self._note(self._touched)
@@ -149,10 +157,14 @@ class Agent:
         was_up, self._was_up = self._was_up, self._is_up
         if self._was_up and not was_up:  # whoever waited for a server to ask for a relay
             self._touched = set(self.paths)
+        self._see(now)
         due = sorted(self._touched.union(self._agenda.due(now)) & self.paths.keys())
         for peer in due:
-            out += self.paths[peer].to_send(now)
-            self._ask(self.paths[peer], now)
+            path = self.paths[peer]
+            out += path.to_send(now)
+            self._apart += path.apart
+            path.apart.clear()
+            self._ask(path, now)
         for visit in self._visits.values():
             out += [(data, visit.server) for data in visit.to_send(now)]
         self._note(due)
@@ -160,6 +172,16 @@ class Agent:
             self._agenda.plan(peer, self._due(self.paths[peer]))
         self._touched.clear()
         return out
+
+    def apart(self) -> list[tuple[bytes, Address, int]]:
+        """Give what `to_send` left to be sent from other ports than WireGuard's own: what, to where, from which."""
+        apart, self._apart = self._apart, []
+        return apart
+
+    @property
+    def bound(self) -> dict[Address, int]:
+        """The places to which WireGuard's packets, too, have to leave from another port, and from which."""
+        return dict(path.birthday.bound for path in self.paths.values() if path.birthday.bound)
 
     def next_timer(self) -> float:
         """Say when `to_send` should be asked again, if nothing comes before."""
@@ -190,10 +212,12 @@ class Agent:
 
     # --- from whom ------------------------------------------------------------------------------------------------
 
-    def _take(self, taken: packet.Packet | Refusal, source: Address, now: float) -> Refusal | None:
+    def _take(self, taken: packet.Packet | Refusal, source: Address, now: float, port: int) -> Refusal | None:
         match taken:
             case Refusal():
                 return taken
+            case Welcome() if port:
+                return self._look.receive(taken, source)
             case Welcome() | CookieReply() | Sealed():
                 visit = self._visits.get(source)
                 if visit is None:
@@ -209,7 +233,7 @@ class Agent:
                 if peer is None:
                     return Refusal.UNKNOWN
                 self._touched.add(peer)
-                return self.paths[peer].receive(taken, source, now)
+                return self.paths[peer].receive(taken, source, now, port)
             case RelayWelcome():
                 for peer, path in self.paths.items():
                     if path.relay is not None and path.relay.place == source:
@@ -233,6 +257,27 @@ class Agent:
             path.lend(said, server, now)
             self._asks[said.peer] = now, 0
 
+    # --- how this host's NAT is ------------------------------------------------------------------------------------
+
+    def _see(self, now: float) -> None:
+        """Let attempts by many ports know what servers see, and have one look where an attempt is about to begin."""
+        mapping, place = self.mapping, next((one for one in self._visits.values() if one.up and _is_v4(one)), None)
+        here = Here(mapping, place.observed) if mapping and place and place.observed else None
+        if here != self._here:
+            self._here, self._touched = here, set(self.paths)
+        looking = [peer for peer, path in self.paths.items() if path.birthday.phase is Phase.LOOKS]
+        for peer in self._touched & self.paths.keys():
+            self.paths[peer].birthday.here = here
+        if not looking or mapping is None or place is None:
+            return
+        seen = self._look.take(mapping)
+        if seen is None:
+            self._apart += self._look.begin(place.server, place.server_key, now)
+            return
+        for peer in looking:
+            self.paths[peer].birthday.looked(seen, now)
+            self._touched.add(peer)
+
     # --- to servers -----------------------------------------------------------------------------------------------
 
     def _asks_at(self, path: Path) -> float:
@@ -255,3 +300,7 @@ class Agent:
             _, tries = self._asks[path.peer]
             self._asks[path.peer] = now, tries + 1
             up[tries % len(up)].say(WantRelay(path.peer))
+
+
+def _is_v4(visit: Visit) -> bool:
+    return visit.observed is not None and visit.observed.ip.version == 4

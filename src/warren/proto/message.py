@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
-from warren.proto.codec import Candidates, Flag, Index, Key, Laid, Long, Malformed, Place, read_body
+from warren.proto.codec import Candidates, Flag, Index, Key, Laid, Long, Malformed, Number, Place, read_body
 from warren.proto.packet import BLOCK
 from warren.proto.refusal import Refusal
 
@@ -132,12 +133,40 @@ class Agree(Laid):
     generation: Index
 
 
+@dataclass(frozen=True, slots=True)
+class Guess(Laid):
+    """Only the relay works: let us meet by many ports. A server sees me at `seen`, and my NAT's mapping is `mapping`.
+
+    0: the same port for everybody, 1: another for each address, 2: another for each port of it. `step`: how far apart
+    the ports are that it gives one after the other, `seen` the last of them; 0: in no order; 65535: it keeps the host's
+    own. Answered by the like, with the same `attempt`; then both begin.
+    """
+
+    TYPE = 36
+    attempt: Index
+    mapping: Annotated[int, Number(1, 2)]
+    step: Annotated[int, Number(2)]
+    seen: Place
+
+
 Message = (
-    Register | KeepAlive | Call | WantRelay | Acknowledge | Observed | Introduce | Grant | Probe | Pong | Switch | Agree
+    Register
+    | KeepAlive
+    | Call
+    | WantRelay
+    | Acknowledge
+    | Observed
+    | Introduce
+    | Grant
+    | Probe
+    | Pong
+    | Switch
+    | Agree
+    | Guess
 )
 TO_SERVER: tuple[type[Message], ...] = (Register, KeepAlive, Call, WantRelay, Acknowledge)
 TO_HOST: tuple[type[Message], ...] = (Observed, Introduce, Grant)
-TO_PEER: tuple[type[Message], ...] = (Probe, Pong, Switch, Agree)
+TO_PEER: tuple[type[Message], ...] = (Probe, Pong, Switch, Agree, Guess)
 LEAD = 5  # bytes of kind and number
 
 

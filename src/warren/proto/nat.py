@@ -12,6 +12,7 @@ what comes from outside does not (RFC 4787, REQ-6, the stricter reading).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -124,19 +125,20 @@ class Nat:
                 return wanted
         return None
 
-    def _choices(self, port: int) -> list[int]:
+    def _choices(self, port: int) -> Iterator[int]:
         """Give ports in the order in which they are tried; enough of them for a table of `most`."""
         span = LAST_PORT + 1 - FIRST_PORT
         tries = min(2 * self.behaviour.most, span)
         match self.behaviour.ports:
             case Ports.PRESERVING:
-                return [port, *(self._chance.randrange(FIRST_PORT, LAST_PORT + 1) for _ in range(64))]
+                yield port
+                yield from (self._chance.randrange(FIRST_PORT, LAST_PORT + 1) for _ in range(64))
             case Ports.SEQUENTIAL:
                 start = self._next_port
                 self._next_port = FIRST_PORT + (start + 1 - FIRST_PORT) % span
-                return [FIRST_PORT + (start + n - FIRST_PORT) % span for n in range(tries)]
+                yield from (FIRST_PORT + (start + n - FIRST_PORT) % span for n in range(tries))
             case Ports.RANDOM:
-                return [self._chance.randrange(FIRST_PORT, LAST_PORT + 1) for _ in range(64)]
+                yield from (self._chance.randrange(FIRST_PORT, LAST_PORT + 1) for _ in range(64))
 
 
 def _seen_by(mapping: Mapping, source: Address, to: Address) -> object:

@@ -76,11 +76,12 @@ class Pairs:
             del self._rounds[: -1 if calm else 1]
         return self.places, last
 
-    def asked(self, place: Address, now: float) -> int:
-        """Note a probe, and give its number."""
+    def asked(self, place: Address, now: float, *, one_of_many: bool = False) -> int:
+        """Note a probe, and give its number; of many that are guessed nobody is told one by one."""
         self._number = (self._number + 1) % 2**32
         self._asked[self._number] = place, now
-        self.trials.asked(place)
+        if not one_of_many:
+            self.trials.asked(place)
         if len(self._asked) > OUTSTANDING:
             del self._asked[next(iter(self._asked))]
         return self._number

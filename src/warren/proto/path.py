@@ -3,6 +3,7 @@
     Probe ─► Pong            each side on its own, to every place the other may be
     Switch ─► Agree          the side with the smaller key offers the best pair; the other agrees if it answers it too
     Switch (direct 0)        either side leaves a pair that is silent, and says so by the relay
+    Guess ─► Guess           nothing but the relay works: both begin to try many ports (birthday.py)
 
 WireGuard sends to where its last authentic packet came from, so under load one side alone cannot change the path: it is
 pulled back. Both therefore go over together, and while `exclusive` holds drop what still comes by the old path.
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 
 from warren.proto import message, packet
 from warren.proto.address import Address, Candidate, may_be_probed
+from warren.proto.birthday import Birthday
 from warren.proto.borrow import Borrowed
-from warren.proto.message import TO_PEER, Agree, Grant, Introduce, Pong, Probe, Switch
+from warren.proto.door import Draw
+from warren.proto.message import TO_PEER, Agree, Grant, Guess, Introduce, Pong, Probe, Switch
 from warren.proto.noise import KeyPair, NoiseError
 from warren.proto.packet import Between, RelayWelcome
 from warren.proto.pair import Pair
@@ -63,9 +66,10 @@ class _Offer:
 class Path:
     """One peer, seen from a host."""
 
-    def __init__(self, static: KeyPair, epoch: int, peer: bytes) -> None:
-        self._static, self._epoch, self.peer = static, epoch, peer
+    def __init__(self, static: KeyPair, epoch: int, peer: bytes, draw: Draw) -> None:
+        self._static, self._epoch, self.peer, self._draw = static, epoch, peer, draw
         self.controls = static.public < peer
+        self.birthday = Birthday(self.controls, draw)
         self.state = State.ABSENT
         self.pair: Pair | None = None
         self.relay: Borrowed | None = None
@@ -87,6 +91,7 @@ class Path:
         self._farewells: list[float] = []
         self._left: Address | None = None
         self._out: list[tuple[bytes, Address]] = []
+        self.apart: list[tuple[bytes, Address, int]] = []  # to be sent from another port than WireGuard's own
 
     @property
     def use(self) -> Use:
@@ -113,6 +118,7 @@ class Path:
         elif self.state is State.ABSENT:
             self._enter(Input.INTRODUCED, now)
         self.candidates = said.candidates
+        self.birthday.told(said.candidates, now)
         if self.pairs.tell(one.address for one in said.candidates) or said.urgent:
             self.pairs.stir(now)
         return None
@@ -161,8 +167,8 @@ class Path:
             self.relay.hurry(now)
         self._traffic = now
 
-    def receive(self, sealed: Between, source: Address, now: float) -> Refusal | None:
-        """Take what the peer says."""
+    def receive(self, sealed: Between, source: Address, now: float, port: int = 0) -> Refusal | None:
+        """Take what the peer says; `port` is where it came to, if that is not WireGuard's own."""
         if self.pair is None:
             return Refusal.UNKNOWN
         try:
@@ -175,6 +181,12 @@ class Path:
         self._met = True
         if self.relay and source == self.relay.place:
             self.relay.heard = True
+        elif self.birthday.hit(source, port, now):
+            self.pairs.find(source)
+            self.pairs.stir(now)
+            self._not_before = now
+        elif port and self.birthday.bound != (source, port):
+            return Refusal.UNEXPECTED  # by a port that was not taken: nothing else would go by it
         match said:
             case Probe():
                 self._say(Pong(source), source, number)
@@ -189,6 +201,10 @@ class Path:
                 return self._offered(said, now)
             case Agree():
                 self._agreed(said, source, now)
+            case Guess() if self._is_relay(source):
+                self.birthday.asked(said, self._is_relayed, now)
+            case Guess():
+                return Refusal.UNEXPECTED
         return None
 
     # --- what is to be done ---------------------------------------------------------------------------------------
@@ -197,7 +213,7 @@ class Path:
         """Say when `to_send` should be asked again."""
         times = [self.relay.next_timer()] if self.relay else []
         if self.pair is not None and self.state is not State.ABSENT:
-            times += [self.pairs.next_round(), *self._farewells[:1]]
+            times += [self.pairs.next_round(), self.birthday.next_timer(self._is_relayed), *self._farewells[:1]]
             if self._offer:
                 times.append(self._offer.due)
             elif self.controls and self._first_answer is not None and self.state is not State.DIRECT:
@@ -229,6 +245,7 @@ class Path:
             self._watch(now)
             self._consider(now)
             self._repeat(now)
+            self._guess(now)
         out, self._out = self._out, []
         return out
 
@@ -242,7 +259,7 @@ class Path:
         if len(self._runs) > EPOCHS:
             del self._runs[next(iter(self._runs))]
         self._met = False
-        self.pairs = Pairs()
+        self.pairs, self.birthday = Pairs(), Birthday(self.controls, self._draw)
         self._generation = self._highest = 0
         self._not_before, self._hold = now, HOLDS
         self._farewells = []
@@ -256,6 +273,8 @@ class Path:
             self._since = now
         if self.state is State.SEEKING and before is not State.SEEKING:
             self._endpoint, self._offer, self._generation, self._owed = None, None, 0, None
+            if before is State.DIRECT:
+                self.birthday.lost(now)
             if self.relay:
                 self.relay.renew(now)
             if self.relay and self.relay.answers and happened is not Input.RELAY_SILENT:
@@ -263,12 +282,28 @@ class Path:
 
     # --- probes ---------------------------------------------------------------------------------------------------
 
-    def _say(self, said: message.Message, to: Address, number: int = 0) -> None:
+    def _say(self, said: message.Message, to: Address, number: int = 0, port: int = 0) -> None:
         assert self.pair is not None
-        self._out.append((packet.write(self.pair.seal(message.write(said, number))), to))
+        sealed, port = packet.write(self.pair.seal(message.write(said, number))), port or self.birthday.port(to)
+        if port:
+            self.apart.append((sealed, to, port))
+        else:
+            self._out.append((sealed, to))
 
     def _probe(self, place: Address, now: float) -> None:
         self._say(Probe(self._generation), place, self.pairs.asked(place, now))
+
+    def _guess(self, now: float) -> None:
+        """Try many ports, where all that works is the relay."""
+        says, probes = self.birthday.due(self._is_relayed, now)
+        if says and self.relay:
+            self._say(says, self.relay.place)
+        for port, place in probes:
+            self._say(Probe(self._generation), place, self.pairs.asked(place, now, one_of_many=True), port)
+
+    @property
+    def _is_relayed(self) -> bool:
+        return self.relay is not None and self.relay.heard and self.state is State.RELAYED
 
     def _is_relay(self, source: Address) -> bool:
         return self.relay is not None and source == self.relay.place
@@ -359,6 +394,7 @@ class Path:
         self._owed, self._beat, self._farewells = None, now + BUSY, []
         self.pairs.trials.used(place)
         self._enter(Input.AGREED, now)
+        self.birthday.met(place, now)
 
     # --- going back -----------------------------------------------------------------------------------------------
 

@@ -263,7 +263,9 @@ class Rendezvous:
         if host is None or not host.epoch:
             return
         seen = (Candidate(Origin.OBSERVED, host.observed),) if host.observed else ()
-        known = (*seen, *(one for one in host.candidates if one not in seen))[:MAX_CANDIDATES]
+        # Who was seen where is for the server alone to say: peers try many ports at such an address.
+        said = (one for one in host.candidates if one.origin is not Origin.OBSERVED)
+        known = (*seen, *said)[:MAX_CANDIDATES]
         self._push(to, Introduce(who.who, host.epoch, urgent, known), now)
 
     def _push(self, to: Member, said: Introduce | Grant, now: float) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from warren.model.lab import Mapping
+from warren.model.lab import Mapping, Ports
 from warren.proto.nat import Behaviour
 
 INDEPENDENT, ADDRESS, BOTH = Mapping
@@ -35,17 +35,37 @@ def goes_direct(one: Stand, other: Stand, shared: int = 0) -> bool:
     if shared and not one.boxes[shared - 1].hairpin:
         return False
     passed = max(shared - 1, 0)
-    return meets(chained(one.boxes[passed:]), chained(other.boxes[passed:]))
+    a, b = chained(one.boxes[passed:]), chained(other.boxes[passed:])
+    return meets(a, b) or meets_by_many_ports(a, b)
 
 
 def chained(boxes: tuple[Behaviour, ...]) -> Behaviour:
-    """Say what several boxes in a row look like: in each way as strict as the strictest."""
-    seen, order = OPEN, list(Mapping)
+    """Say what several boxes in a row look like: in each way as strict as the strictest, and in no order of ports."""
+    translating = [box for box in boxes if box.translates]
+    seen, order = replace(OPEN, ports=_ports(translating)), list(Mapping)
     for box in boxes:
         mapping = max(seen.mapping, box.mapping if box.translates else INDEPENDENT, key=order.index)
         filtering = max(seen.filtering, box.filtering, key=order.index)
         seen = replace(seen, mapping=mapping, filtering=filtering, blocks_udp=seen.blocks_udp or box.blocks_udp)
     return seen
+
+
+def _ports(translating: list[Behaviour]) -> Ports:
+    """Say how ports are given by so many boxes: by one as it does, by several as nobody can foretell."""
+    if len(translating) > 1:
+        return Ports.RANDOM
+    return translating[0].ports if translating else OPEN.ports
+
+
+def meets_by_many_ports(a: Behaviour, b: Behaviour) -> bool:
+    """Say whether a path exists that can be found by many ports, by chance or because the ports can be foretold.
+
+    One side must be the same to everybody, or both NATs give their ports in a row, or both give a host's own where it
+    is free; nearly always the path is found then.
+    """
+    if a.blocks_udp or b.blocks_udp:
+        return False
+    return INDEPENDENT in (a.mapping, b.mapping) or (a.ports is b.ports and a.ports is not Ports.RANDOM)
 
 
 def meets(a: Behaviour, b: Behaviour) -> bool:

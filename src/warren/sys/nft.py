@@ -91,10 +91,11 @@ def digest(listed: list[Entry], live: frozenset[str]) -> str:
 
 def lacks(listed: list[Entry], table: Table) -> str:
     """Say in words what a listing lacks of a table that was just installed; empty when it is all there."""
-    names = {kind: {entry[kind]["name"] for entry in listed if kind in entry} for kind in ("chain", "set")}
+    names = {kind: {entry[kind]["name"] for entry in listed if kind in entry} for kind in ("chain", "set", "map")}
     for held in table.sets:
-        if held.name not in names["set"]:
-            return f"the set {held.name}"
+        kind = "map" if held.to else "set"
+        if held.name not in names[kind]:
+            return f"the {kind} {held.name}"
     for chain in table.chains:
         if chain.name not in names["chain"]:
             return f"the chain {chain.name}"
@@ -109,7 +110,7 @@ def lacks(listed: list[Entry], table: Table) -> str:
 
 def _without(kind: str, body: Entry, live: frozenset[str]) -> Entry:
     dropped = {"handle", "index"}
-    if kind == "set" and body["name"] in live:
+    if kind in ("set", "map") and body["name"] in live:
         dropped |= {"elem"}
     return {name: value for name, value in body.items() if name not in dropped}
 

@@ -296,12 +296,14 @@ def _shape(family: str, name: str, listed: list[nft.Entry], live: frozenset[str]
     sets, chains = [], []
     filled = {entry["rule"]["chain"] for entry in listed if "rule" in entry}
     for entry in listed:
-        if "set" in entry:
-            body = entry["set"]
+        if "set" in entry or "map" in entry:
+            body = entry.get("set") or entry["map"]
             listed_type = body.get("type", "")
             said = listed_type if isinstance(listed_type, str) else " . ".join(listed_type)
             kind = next((kind for kind in SetType if kind.value == said), SetType.IPV4)
-            sets.append(Set(body["name"], kind, live=body["name"] in live, timeout=int(body.get("timeout", 0))))
+            to = next((one for one in SetType if one.value == body.get("map")), None)
+            lasts = int(body.get("timeout", 0))
+            sets.append(Set(body["name"], kind, live=body["name"] in live, timeout=lasts, to=to))
         elif "chain" in entry:
             body = entry["chain"]
             hook = Hook(body["type"], body["hook"], body["prio"]) if "hook" in body else None

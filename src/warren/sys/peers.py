@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from warren.core.render.wg import peer_section
@@ -84,3 +84,13 @@ def refill(table: str, sets: Iterable[tuple[str, Iterable[Address]]], run: Run =
         held = ", ".join(f"{place.ip} . {place.port}" for place in places)
         lines += [f"add element inet {table} {name} {{ {held} }}"] if held else []
     run(Command(("nft", "-f", "-"), "\n".join(lines) + "\n", says="places that were left"))
+
+
+def lead(table: str, maps: Iterable[tuple[str, Mapping[Address, int]]], run: Run = run) -> None:
+    """Have live maps of our table lead from places to ports, and from nowhere else; CommandFailed if it is gone."""
+    lines = []
+    for name, ports in maps:
+        lines.append(f"flush map inet {table} {name}")
+        held = ", ".join(f"{place.ip} . {place.port} : {port}" for place, port in ports.items())
+        lines += [f"add element inet {table} {name} {{ {held} }}"] if held else []
+    run(Command(("nft", "-f", "-"), "\n".join(lines) + "\n", says="ports beside WireGuard's own"))

@@ -5,6 +5,8 @@
 
 A raw socket would not do for what comes in: a stateful firewall drops answers that it has not seen asked for before
 any raw socket sees them. WireGuard gets a copy of each, too, and drops it: it is none of its types.
+
+In the same way one sends from other ports, and hears at a row of them, which nobody has opened.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ _SO_ATTACH_FILTER, _SO_MARK, _IPV6_CHECKSUM = 26, 36, 7
 _UDP, _HEAD = 17, 8
 _OURS = int.from_bytes(MAGIC + bytes([VERSION]))
 # Classic BPF: loads, jumps, returns (linux/filter.h).
-_LDB, _LDH, _LDW, _LDX_IHL, _LDH_X, _LDW_X, _JEQ, _JSET, _RET = 0x30, 0x28, 0x20, 0xB1, 0x48, 0x40, 0x15, 0x45, 0x06
+_LDB, _LDH, _LDW, _LDX_IHL, _LDH_X, _LDW_X = 0x30, 0x28, 0x20, 0xB1, 0x48, 0x40
+_JEQ, _JGT, _JGE, _JSET, _RET = 0x15, 0x25, 0x35, 0x45, 0x06
 _NOTHING = ((_RET, 0, 0, 0),)
 
 Filter = Callable[[int, int], tuple[tuple[int, int, int, int], ...]]
@@ -35,16 +38,22 @@ Filter = Callable[[int, int], tuple[tuple[int, int, int, int], ...]]
 
 
 def ours(version: int, port: int) -> tuple[tuple[int, int, int, int], ...]:
-    """Let in our packets for this port: code, jump if true, jump if not, number; offsets are from the IP header."""
+    """Let in our packets for this port."""
+    return _row(version, port, port)
+
+
+def _row(version: int, first: int, last: int) -> tuple[tuple[int, int, int, int], ...]:
+    """Let in our packets for these ports: code, jump if true, jump if not, number; offsets are from the IP header."""
     if version == 4:
         return (
             (_LDB, 0, 0, 9),
-            (_JEQ, 0, 8, _UDP),
+            (_JEQ, 0, 9, _UDP),
             (_LDH, 0, 0, 6),
-            (_JSET, 6, 0, 0x3FFF),  # a fragment
+            (_JSET, 7, 0, 0x3FFF),  # a fragment
             (_LDX_IHL, 0, 0, 0),
             (_LDH_X, 0, 0, 2),
-            (_JEQ, 0, 3, port),
+            (_JGE, 0, 4, first),
+            (_JGT, 3, 0, last),
             (_LDW_X, 0, 0, _HEAD),
             (_JEQ, 0, 1, _OURS),
             (_RET, 0, 0, 0xFFFF),
@@ -52,9 +61,10 @@ def ours(version: int, port: int) -> tuple[tuple[int, int, int, int], ...]:
         )
     return (
         (_LDB, 0, 0, 6),
-        (_JEQ, 0, 5, _UDP),
+        (_JEQ, 0, 6, _UDP),
         (_LDH, 0, 0, 42),
-        (_JEQ, 0, 3, port),
+        (_JGE, 0, 4, first),
+        (_JGT, 3, 0, last),
         (_LDW, 0, 0, 40 + _HEAD),
         (_JEQ, 0, 1, _OURS),
         (_RET, 0, 0, 0xFFFF),
@@ -92,7 +102,7 @@ class Port:
 
     def __init__(self, port: int, mark: int, apart: Collection[str] = (), lets_in: Filter = ours) -> None:
         """Open it; HostError without the privilege."""
-        self.port, self.apart, self._lets_in = port, frozenset(apart), lets_in
+        self.port, self.apart = port, frozenset(apart)
         self._mark = mark
         self.readers: tuple[socket.socket, ...] = ()
         self._senders: dict[int, socket.socket] = {}
@@ -100,7 +110,7 @@ class Port:
             for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
                 with suppress(OSError) if version == 6 else _needed():  # a kernel without IPv6
                     self._senders[version] = self._sender(family)
-                    self.readers += (self._reader(version),)
+                    self.readers += (self._reader(version, lets_in(version, port)),)
         except BaseException:
             self.close()
             raise
@@ -121,12 +131,17 @@ class Port:
         except OSError:
             return None
 
-    def send(self, data: bytes, to: Address) -> bool:
-        """Send a datagram from WireGuard's port, and say whether it went."""
+    def hear(self, first: int, last: int) -> socket.socket:
+        """Open what hears at these ports, for `taken_at`; IPv4 only. It is the caller's to close."""
+        with _needed():
+            return self._reader(4, _row(4, first, last))
+
+    def send(self, data: bytes, to: Address, port: int = 0) -> bool:
+        """Send a datagram from WireGuard's port, or another, and say whether it went."""
         sender = self._senders.get(to.ip.version)
         if sender is None:
             return False
-        head = struct.pack("!HHHH", self.port, to.port, _HEAD + len(data), 0)
+        head = struct.pack("!HHHH", port or self.port, to.port, _HEAD + len(data), 0)
         if to.ip.version == 4:  # of IPv6 the kernel makes the checksum
             source = self.source(to)
             if source is None:
@@ -140,6 +155,11 @@ class Port:
 
     def taken(self, reader: socket.socket) -> Iterator[tuple[bytes, Address]]:
         """Give what has come in for us, at most AT_ONCE of it."""
+        for data, source, _ in self.taken_at(reader):
+            yield data, source
+
+    def taken_at(self, reader: socket.socket) -> Iterator[tuple[bytes, Address, int]]:
+        """Give what has come in for us, at most AT_ONCE of it, and at which port."""
         for _ in range(AT_ONCE):
             try:
                 packet, (device, proto, kind, *_) = reader.recvfrom(0xFFFF)
@@ -161,14 +181,14 @@ class Port:
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_CHECKSUM, 6)
         return made
 
-    def _reader(self, version: int) -> socket.socket:
+    def _reader(self, version: int, program: tuple[tuple[int, int, int, int], ...]) -> socket.socket:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P[version]))
         made.setblocking(False)
         _attach(made, _NOTHING)
         with suppress(BlockingIOError):  # what came before there was a filter
             while True:
                 made.recv(1)
-        _attach(made, self._lets_in(version, self.port))
+        _attach(made, program)
         return made
 
 
@@ -192,20 +212,20 @@ def _attach(to: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -
     to.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(code)))
 
 
-def _read4(packet: bytes) -> tuple[bytes, Address] | None:
+def _read4(packet: bytes) -> tuple[bytes, Address, int] | None:
     at = (packet[0] & 0xF) * 4
     return _read(packet, at, IPv4Address(packet[12:16]))
 
 
-def _read6(packet: bytes) -> tuple[bytes, Address] | None:
+def _read6(packet: bytes) -> tuple[bytes, Address, int] | None:
     return _read(packet, 40, IPv6Address(packet[8:24]))
 
 
-def _read(packet: bytes, at: int, source: IPv4Address | IPv6Address) -> tuple[bytes, Address] | None:
+def _read(packet: bytes, at: int, source: IPv4Address | IPv6Address) -> tuple[bytes, Address, int] | None:
     """Take the UDP header off; the link may have added something behind."""
-    port, _, length, _ = struct.unpack_from("!HHHH", packet, at)
+    port, to, length, _ = struct.unpack_from("!HHHH", packet, at)
     data = packet[at + _HEAD : at + length]
-    return (data, Address(source, port)) if port and len(data) == length - _HEAD else None
+    return (data, Address(source, port), to) if port and len(data) == length - _HEAD else None
 
 
 def _checksum(addresses: bytes, datagram: bytes) -> bytes:

@@ -67,12 +67,25 @@ def test_what_was_left_is_dropped_before_anything_else_is_done_with_it() -> None
     (table,) = states()["a"].tables
     text = render_table(table)
 
-    assert [(held.name, held.type, held.timeout) for held in table.sets if held.live] == [
+    assert [(held.name, held.type, held.timeout) for held in table.sets if held.live and not held.to] == [
         ("left4_51820", SetType.PLACE_V4, 30),
         ("left6_51820", SetType.PLACE_V6, 30),
     ]
     chain = text[text.index("chain prerouting") :]
     assert chain.index("ip saddr . udp sport @left4_51820 drop") < chain.index("meta mark set")
+
+
+def test_a_port_beside_wireguards_own_is_rewritten_where_conntrack_does_not_look() -> None:
+    """On its way in before conntrack, on its way out after it; the agent's own packets are out of it altogether."""
+    (table,) = states()["a"].tables
+    text = render_table(table)
+    hooks = {chain.name: chain.hook.priority for chain in table.chains if chain.hook}
+
+    assert hooks["aside_in"] == hooks["aside_out"] == -300 and hooks["aside"] > 100
+    assert "udp dport 61440-61695 udp dport set ip saddr . udp sport map @home4_51820" in text
+    assert "udp sport 51820 udp sport set ip daddr . udp dport map @bound4_51820" in text
+    assert "udp sport 61440-61695 @th,64,32 0x77726e01 notrack" in text
+    assert "map bound4_51820 { type ipv4_addr . inet_service : inet_service; flags timeout;" in text
 
 
 def test_who_can_be_dialled_has_nothing_of_it() -> None:
@@ -127,9 +140,10 @@ def test_a_portal_may_join_two_hosts_that_find_each_other() -> None:
     assert trace.disposition is Disposition.EXITED and [hop.node for hop in trace.hops][:2] == ["a", "b"]
     assert [(peer.name, peer.endpoint, peer.keepalive) for peer in apart.peers] == [("b", None, 25)]
     assert [peer.name for peer in shared.peers] == ["c"]
-    assert [held.name for held in table.sets if held.live] == ["left4_51821", "left6_51821"]
+    assert [held.name for held in table.sets if held.live and not held.to] == ["left4_51821", "left6_51821"]
     assert "udp dport 51821 ip saddr . udp sport @left4_51821 drop" in text
-    assert [held.name for held in made.states["b"].tables[0].sets if held.live] == ["left4_51820", "left6_51820"]
+    live = [held for held in made.states["b"].tables[0].sets if held.live]
+    assert [held.name for held in live if not held.to] == ["left4_51820", "left6_51820"]
 
 
 def test_without_rendezvous_nobody_is_found() -> None:

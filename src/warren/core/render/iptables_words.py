@@ -46,7 +46,9 @@ from warren.model.firewall import (
     Match,
     MssClamp,
     NfProto,
+    NoTrack,
     Port,
+    PortFrom,
     Reject,
     RejectWith,
     Return,
@@ -59,6 +61,7 @@ from warren.model.firewall import (
     Table,
     TcpOpens,
     TcpSyn,
+    UdpBegins,
     Unknocked,
 )
 from warren.model.prefix import Family, Prefix, aggregate, covers
@@ -188,7 +191,7 @@ class Words:
                     return Condition(())
                 flag = "-s" if match.field == "saddr" else "-d"
                 return _oneof((f"{flag} {prefix}" for prefix in self.prefixes(match)), match.negate)
-            case CameFrom():
+            case CameFrom() | UdpBegins():
                 return Condition(())  # a live set, which nobody feeds where there is no agent
             case Unknocked() | HopsLeft():
                 raise ValueError("iptables does not remember who knocked")
@@ -295,6 +298,8 @@ class Words:
                 for one in statement.entries if statement.family is self.family else ():
                     ports = Clause((f"--dport {_span(one.first, one.last)}",), statement.proto)
                     yield Action(_nat(Dnat(one.to, one.port)), ports)
+            case NoTrack() | PortFrom():
+                return  # of the agent's live sets, too
             case Learn() | Admit():
                 raise ValueError(f"iptables cannot put addresses into {statement.set.name}")
             case _:

@@ -43,11 +43,12 @@ def render_table(table: Table, before: Table | None = None) -> str:
         kept = {held.name for held in table.sets if any(_same_live_set(held, old) for old in before.sets)}
         for old in before.sets:
             if old.name not in kept:
-                lines += [f"add set {name} {old.name} {{ {_set_head(old)} }}", f"delete set {name} {old.name}"]
+                kind = _kind(old)
+                lines += [f"add {kind} {name} {old.name} {{ {_set_head(old)} }}", f"delete {kind} {name} {old.name}"]
     else:
         # Nothing is known of what stands there: an older static set of the same name is emptied and filled again.
         for held in table.sets:
-            lines += [f"add set {name} {held.name} {{ {_set_head(held)} }}"]
+            lines += [f"add {_kind(held)} {name} {held.name} {{ {_set_head(held)} }}"]
             lines += [] if held.live else [f"flush set {name} {held.name}"]
     return "\n".join(lines) + "\n" + _block(table, kept)
 
@@ -82,7 +83,7 @@ def render_delete(table: Table) -> str:
 
 def _same_live_set(one: Set, other: Set) -> bool:
     """Say whether a live set can be kept as it is: what the kernel fixes at its birth is equal."""
-    fixed = [(held.live, held.name, held.type, held.timeout, held.points) for held in (one, other)]
+    fixed = [(held.live, held.name, held.type, held.timeout, held.points, held.to) for held in (one, other)]
     return one.live and fixed[0] == fixed[1]
 
 
@@ -92,7 +93,7 @@ def _block(table: Table, kept: Container[str] = ()) -> str:
     for held in table.sets:
         elements = [] if held.name in kept else _elements(held)
         body = _set_head(held) + (f" elements = {{ {', '.join(elements)} }}" if elements else "")
-        lines.append(f"\tset {held.name} {{ {body} }}")
+        lines.append(f"\t{_kind(held)} {held.name} {{ {body} }}")
     for chain in table.chains:
         lines += [f"\tchain {chain.name} {{", *(f"\t\t{line}" for line in _chain_lines(chain, table.family)), "\t}"]
     return "\n".join(lines) + "\n}\n"
@@ -107,12 +108,16 @@ def _chain_lines(chain: Chain, family: str) -> Iterator[str]:
             yield text
 
 
+def _kind(held: Set) -> str:
+    return "map" if held.to else "set"
+
+
 def _set_head(held: Set) -> str:
     interval = held.type in (SetType.IPV4, SetType.IPV6, SetType.PORT) and not held.points
     # With room for so many, a set without a timeout would take the memory for all of them at once (nft_set_hash.c).
     wanted = (("interval", interval), ("dynamic", held.points), ("timeout", held.timeout or held.points))
     flags = [flag for flag, really in wanted if really]
-    head = [f"type {held.type.value};"]
+    head = [f"type {held.type.value}" + (f" : {held.to.value};" if held.to else ";")]
     if held.points:
         head.append(f"size {held.points};")
     if flags:

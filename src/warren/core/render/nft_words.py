@@ -41,7 +41,9 @@ from warren.model.firewall import (
     MssClamp,
     NfProto,
     NftRule,
+    NoTrack,
     Port,
+    PortFrom,
     PortTo,
     Reject,
     RejectWith,
@@ -54,6 +56,7 @@ from warren.model.firewall import (
     Statement,
     TcpOpens,
     TcpSyn,
+    UdpBegins,
     Unknocked,
 )
 from warren.model.prefix import Prefix, aggregate
@@ -177,6 +180,11 @@ def _(match: HopsLeft, family: str = "inet") -> str | None:
 
 
 @match_text.register
+def _(match: UdpBegins, family: str = "inet") -> str | None:
+    return f"@th,64,32 {match.number:#x}"
+
+
+@match_text.register
 def _(match: NfProto, family: str = "inet") -> str | None:
     if family in _TABLE_FAMILY:
         return "" if _TABLE_FAMILY[family] == match.family else None
@@ -285,6 +293,7 @@ _FIXED: dict[type[object], str] = {
     Return: "return",
     MssClamp: "tcp option maxseg size set rt mtu",
     Masquerade: "masquerade",
+    NoTrack: "notrack",
 }
 # icmpx is a word of inet tables only.
 _REJECT = {
@@ -321,6 +330,10 @@ def statement_text(statement: Statement, family: str = "inet") -> str:
             return f"add @{statement.set.name} {{ {'ip' if statement.family == 4 else 'ip6'} daddr }}"
         case Admit():
             return f"update @{statement.set.name} {{ {'ip' if statement.family == 4 else 'ip6'} saddr }}"
+        case PortFrom():
+            address, port = ("daddr", "dport") if statement.field == "sport" else ("saddr", "sport")
+            key = f"{'ip' if statement.family == 4 else 'ip6'} {address} . udp {port}"
+            return f"udp {statement.field} set {key} map @{statement.map.name}"
         case Snat():
             return f"snat {_nat_family(statement.to.version, family)}to {statement.to}"
         case Dnat():

@@ -131,6 +131,8 @@ class Ruleset:
                 return _translate_by_map(statement, did)
             case fw.Masquerade():
                 return _masquerade(did("masquerade"))
+            case fw.NoTrack() | fw.PortFrom():  # the agent's own packets, and where its maps lead: neither walks
+                return lambda packet, steps, nat: None
             case fw.Learn():  # for later packets: what a set holds is given to the walk
                 return _tell(did("is known by its name, and remembered"), None)
             case fw.Admit():

@@ -63,6 +63,8 @@ class Matcher:
                 return lambda packet: (packet.mark & mask == value) is not negate
             case fw.CtMark(mask, value, negate):
                 return lambda packet: packet.flow is not None and (packet.flow.mark & mask == value) is not negate
+            case fw.UdpBegins():
+                return lambda packet: False  # the agent's own packets do not walk
             case fw.CameFrom():
                 return lambda packet: False  # what is in a live set only its owner knows; at first nothing
             case fw.Unknocked(family):

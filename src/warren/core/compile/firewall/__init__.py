@@ -14,6 +14,7 @@ countries, lists and domains exempt from a portal goes through its exit then.
     forward      the guards: out of a portal's exit or not at all; from tunnels only what the network owes them
     postrouting  MSS; nothing of the network leaves by anything but a tunnel
     srcnat       sources that the far side could not answer become ours, those of a mapped LAN what it is known by
+    aside        peers for whom WireGuard's port is another on the wire, by way of a hard NAT
 
 Every packet of the host meets the hooks, WireGuard's own too, so a rule asks first what costs least and tells most
 packets apart (a port, a mark, an address), and for the name of a device, which is copied and hashed, last.
@@ -21,6 +22,7 @@ packets apart (a port, a mark, an address), and for the name of a device, which 
 
 from __future__ import annotations
 
+from warren.core.compile.firewall.aside import aside_chains
 from warren.core.compile.firewall.direct import compare_directly
 from warren.core.compile.firewall.exempt import country_sets
 from warren.core.compile.firewall.failover import direct_sets, exit_chains
@@ -47,6 +49,7 @@ def lay_firewall(here: Here, name: str) -> Table:
                 *publish_chains(here),
                 *forward_chains(here),
                 *leaving_chains(here),
+                *aside_chains(here),
             )
             if chain.rules
         ),
