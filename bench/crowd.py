@@ -31,9 +31,10 @@ from warren.proto.noise import KeyPair
 from warren.sys import datagram
 
 MANY, PORT, SERVER_PORT = 100, 51820, 51819
-MEASURED, SETTLES, PATIENCE = 40.0, 20.0, 120.0
+MEASURED, SETTLES, PATIENCE = 40.0, 60.0, 120.0  # seconds; a path is probed oftener until 45 s after traffic
 HOST = "h0"
 NETWORK = Path("/run/crowd.pickle")
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def measure() -> Load:
     told = told_by(HOST)
     told.parent.mkdir(parents=True, exist_ok=True)
     with told.open("w") as out:
-        agent = lab.spaces.start(host_space(HOST), words, stdout=out, env={**os.environ, "PYTHONPATH": os.getcwd()})
+        agent = lab.spaces.start(host_space(HOST), words, stdout=out, env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         lab.wait(lambda: _direct(told) >= MANY, PATIENCE, lambda _: None)
         lab.wait(lambda: False, SETTLES)
