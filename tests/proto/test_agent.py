@@ -86,6 +86,19 @@ def test_a_port_that_is_kept_for_one_peer_finds_it_beside_the_port_for_all(far: 
     assert len(a.log) == since
 
 
+def test_a_host_that_was_busy_when_a_pair_was_offered_goes_direct_soon_after() -> None:
+    """As one that starts with a hundred peers, each of which WireGuard has to be told of."""
+    world, a, b = pair(CONE, CONE)
+    one, other = (a, b) if a.key.public < b.key.public else (b, a)
+    assert world.run(3.0, lambda: bool(one.agent.paths[other.key.public].pairs.answers))
+    other.alive = False
+    world.run(4.5)
+    other.alive = True
+    other.pump()
+
+    assert meet(world, a, b, 10.0)
+
+
 def test_idle_peers_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less than a packet a second for each two, and no path is looked at but the one that it is of."""
     world = World()

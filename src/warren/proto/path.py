@@ -340,6 +340,8 @@ class Path:
         answer = self.pairs.fresh(best, now) if best else None
         if best is None or answer is None:
             self._first_answer = None
+            if self.state is not State.DIRECT and self.pairs.answers:
+                self.pairs.stir(now)  # it was too long ago: this host was busy, or had to wait until it offers again
             return
         if self.state is State.DIRECT:
             current = self.pairs.answers.get(self._endpoint) if self._endpoint else None
@@ -359,6 +361,7 @@ class Path:
                 self._fail(offer.place, Fate.DECLINED, now)
                 if self.state is not State.DIRECT:
                     self._say_farewell(offer.place, now)
+                    self.pairs.stir(self._not_before)  # what answered until now is stale when it may be offered again
             else:
                 offer.due, offer.tries = now + OFFER_EVERY, offer.tries + 1
                 self._say(Switch(offer.generation, 1, offer.seen, offer.place), offer.place)
