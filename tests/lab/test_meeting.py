@@ -212,6 +212,7 @@ def story() -> dict[str, object]:
     theory = {"b": "directly", "c": "relay"}.items()
     until(lambda: theory <= paths("a").items() and paths("c").get("b") == "directly", 15, "all found")
     until(lambda: paths("d").get("e") == "directly", 15, "who is behind the same NAT")
+    until(lambda: "127.0.0.1:9" not in (endpoint(lab, "d", "e"), endpoint(lab, "e", "d")), 10, "and shook hands")
     found["in one LAN"] = endpoint(lab, "d", "e"), str(lab.world.host_by_name["e"].attachment.addresses[0].ip)
     until(lambda: answers(lab, "a", "b") and answers(lab, "a", "c"), 10, "all answer")
     until(lambda: paths("e").get("b") == paths("b").get("e") == "directly", 15, "the portal's exit")
