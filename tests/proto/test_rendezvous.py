@@ -125,6 +125,22 @@ def test_nothing_is_repeated_once_it_was_acknowledged() -> None:
     assert len(wire.sent) == 2 * 200 / KEEPS  # the answers to signs of life
 
 
+def test_what_was_to_be_said_in_a_session_that_ends_is_not_said() -> None:
+    wire = Wire()
+    a, _ = wire.host(A, 1), wire.host(B, 2)
+    wire.run(1.0)
+    for _ in range(40):  # the server is silent until the host takes the session for lost
+        wire.now = max(a.next_timer(), wire.now)
+        a.say(Call(B.public))
+        a.to_send(wire.now)
+        if not a.up:
+            break
+
+    assert not a.up
+    wire.run(2.0)
+    assert a.up
+
+
 def test_strangers_and_forgers_are_met_with_silence() -> None:
     wire = Wire()
     lost = wire.host(STRANGER, 4)

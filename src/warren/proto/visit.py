@@ -149,6 +149,7 @@ class Visit:
 
     def _start_over(self, now: float) -> None:
         self._transport = None
+        self._queue.clear()  # what has no answer is said in a session, or not at all
         self._registered, self._asked, self._tries, self._due = False, None, 0, now
 
     # --- the session ----------------------------------------------------------------------------------------------
