@@ -98,7 +98,7 @@ def story() -> dict[str, object]:
     began = time.monotonic()
     until(lambda: paths("a").get("b") == paths("b").get("a") == "directly", 20, "a and b\n" + firm.log())
     found["direct after"] = time.monotonic() - began
-    until(lambda: paths("d").get("b") == "directly", 20, "d and b\n" + box.log())
+    until(lambda: paths("d").get("b") == paths("b").get("d") == "directly", 20, "d and b\n" + box.log())
     found["by PCP"] = said("a"), said("d")
     found["endpoints"] = endpoint(lab, "b", "a"), endpoint(lab, "b", "d")
     found["rules"] = firm.opened(), box.opened()
