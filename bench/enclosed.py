@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, TypeVar
 
 from warren.lab.enclose import enclose
 
 T = TypeVar("T")
+
+ASK, END = b"?", b"."
 
 
 def enclosed(work: Callable[[], T]) -> T:
@@ -48,7 +51,7 @@ class Kept(Generic[T]):
             def answer() -> int:
                 ask = prepare()
                 with os.fdopen(telling, "wb") as pipe:
-                    while os.read(asked, 1):
+                    while os.read(asked, 1) == ASK:
                         pickle.dump(ask(), pipe)
                         pipe.flush()
                 return 0
@@ -62,12 +65,14 @@ class Kept(Generic[T]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with suppress(BrokenPipeError):  # it broke
+            os.write(self._asking, END)  # who was forked later holds the pipe, too, so closing it says nothing
         os.close(self._asking)
         self._answers.close()
         os.waitpid(self._pid, 0)
 
     def ask(self) -> T:
         """Have it done once more."""
-        os.write(self._asking, b"?")
+        os.write(self._asking, ASK)
         told: T = pickle.load(self._answers)
         return told

@@ -124,7 +124,8 @@ def _round(lab: Lab, client: str) -> tuple[float, float, float]:
         first, last = switched()[0] - began, reset()[-1] - began
     finally:
         for program in programs:
-            program.kill(), program.wait()
+            program.kill()
+            program.wait()
     healed = time.monotonic()
     heal(lab, (Down(host="nyc"),))
     assert lab.wait(lambda: not _elsewhere(lab), BACK + PATIENCE, lambda _: None)

@@ -144,7 +144,7 @@ def _check(data: bytes) -> None:
     """Hold the merged prefixes against the standard library's own: the same addresses, in as few prefixes."""
     spans = country_spans(data, "CN", Family.IPV4)
     plain = (net for first, last in spans for net in summarize_address_range(IPv4Address(first), IPv4Address(last)))
-    ours = [prefix for prefix in country_prefixes((data,), "CN") if prefix.version == Family.IPV4]
+    ours = [prefix for prefix in country_prefixes((data,), "CN") if prefix.version == 4]
     if ours != list(collapse_addresses(plain)):
         raise RuntimeError("the merged prefixes are not those of ipaddress")
 

@@ -122,7 +122,8 @@ def _measured() -> list[Row]:
 
 
 def _median(turns: list[Turn], what: str) -> float:
-    return statistics.median(getattr(one, what) for one in turns)
+    middle: float = statistics.median(getattr(one, what) for one in turns)
+    return middle
 
 
 # --- the three namespaces ----------------------------------------------------------------------------------------
@@ -151,7 +152,9 @@ def _lanes() -> Iterator[None]:
     found = hops((X, Y))
     ingress = Ingress("warren_relay", range(PORT, PORT + 2), header(RelayHello)[:5], UNLIMITED)
     ingress.begin()
-    lane = Lane((X, FROM), R, PORT, (Y, TO), found[Y].source, PORT + 1, found[X], found[Y])
+    there = found[Y].source
+    assert there is not None
+    lane = Lane((X, FROM), R, PORT, (Y, TO), there, PORT + 1, found[X], found[Y])
     ingress.hold({PORT: lane}, {PORT: 3600})
     yield
     ingress.end()
