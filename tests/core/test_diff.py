@@ -608,6 +608,17 @@ def test_flows_are_forgotten_only_where_packets_take_another_path() -> None:
     assert [type(item.change) for item in diff(wanted, wanted, was)] == [ch.Forget]
 
 
+def test_what_began_while_a_table_was_gone_begins_anew() -> None:
+    """Nobody translated it, and conntrack asks the table about the first packet of a flow only."""
+    flows = (ForgetFlows(ip_network("192.168.21.0/24"), "portal nyc.eth2 → paris"),)
+    wanted = HostState("nyc", "net", tables=(Table("warren-net", (), ()),), forget=flows)
+
+    lost = diff(wanted, HostState("nyc", "net"), wanted)
+
+    assert [type(item.change) for item in lost] == [ch.PutTable, ch.Forget]
+    assert [type(item.change) for item in diff(wanted, wanted, wanted)] == []
+
+
 def test_hooks_run_around_the_making_and_the_unmaking_of_a_confs_device() -> None:
     conf = replace(one_peer(None), owner="conf:wn0", hooks=Hooks(("a",), ("b",), ("c",), ("d",)))
     conf = replace(conf, routes=(Route(PREFIXES[0], 254, "wn0"),))

@@ -311,10 +311,18 @@ class _Diff:
             if peer_fields(after) != peer_fields(found):
                 yield PutPeer(interface.name, after, found)
 
+    def _lost(self) -> bool:
+        """Say whether somebody took a table of ours away."""
+        present = {(table.family, table.name) for table in self.observed.tables}
+        return any((table.family, table.name) not in present for table in self.before.tables)
+
     def _forgets(self) -> Iterator[Change]:
-        """Flows whose path differs from the one that was applied before: a selector came, went or goes elsewhere."""
+        """Flows whose path differs from the one that was applied before: a selector came, went or goes elsewhere.
+
+        Where a table that we had put was taken away, nothing that began meanwhile was translated, nor will be.
+        """
         known = self.before.forget or self.observed.forget
-        came = missing(self.desired.forget, known)
+        came = self.desired.forget if self._lost() else missing(self.desired.forget, known)
         went = missing(known, self.desired.forget)
         seen: set[tuple[Prefix, Prefix | None, int]] = set()
         for flows in (*came, *went):
