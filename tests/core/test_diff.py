@@ -616,6 +616,7 @@ def test_what_began_while_a_table_was_gone_begins_anew() -> None:
     lost = diff(wanted, HostState("nyc", "net"), wanted)
 
     assert [type(item.change) for item in lost] == [ch.PutTable, ch.Forget]
+    assert lost[-1].reason == "what began while warren's table was gone was not translated: portal nyc.eth2 → paris"
     assert [type(item.change) for item in diff(wanted, wanted, wanted)] == []
 
 

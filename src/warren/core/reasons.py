@@ -93,6 +93,7 @@ class Reasons:
         self._owners: dict[str, dict[Prefix, Peer]] = {}
         choices = (choice for state in (desired, before) for choice in state.choices)
         self._choices = {choice.table: choice for choice in choices}
+        self._stays = set(before.forget) & set(desired.forget)
 
     def of(self, change: Change) -> str:
         """Give the reason of one change."""
@@ -153,6 +154,8 @@ class Reasons:
                 return f"names are asked of {', '.join(map(str, change.config.servers)) or 'nobody'}"
             case DropDns():
                 return NO_LONGER
+            case Forget() if change.flows in self._stays:
+                return f"what began while warren's table was gone was not translated: {change.flows.reason}"
             case Forget():
                 return f"the path of these flows changes: {change.flows.reason}"
             case RunHook():
